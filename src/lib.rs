@@ -1,0 +1,4 @@
+//! clockout
+pub mod broker;
+pub mod engine;
+pub mod wire;

@@ -1,0 +1,33 @@
+//! Bytes to engine types and back. Knows JSON and the contract's field names; knows no AMQP library.
+
+use crate::engine::job::Ticket;
+
+/// A message of the jobs queue as it came.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub ticket: Ticket,
+    /// RabbitMQ's flag: it may have been delivered before.
+    pub redelivered: bool,
+    pub body: Vec<u8>,
+    pub message_id: Option<String>,
+    pub correlation_id: Option<String>,
+    /// The AMQP `timestamp` property: seconds since the Unix epoch.
+    pub timestamp: Option<u64>,
+    /// Header `traceparent`.
+    pub traceparent: Option<String>,
+    /// Header `clockout-replay`.
+    pub replay: Option<u32>,
+}
+
+/// An outcome ready to publish to the results exchange (CONTRACT §5). Content type, delivery mode, type and
+/// `app_id` are the same for all and added by the publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    pub routing_key: String,
+    pub body: Vec<u8>,
+    pub message_id: String,
+    pub correlation_id: Option<String>,
+    /// Seconds since the Unix epoch.
+    pub timestamp: u64,
+    pub headers: Vec<(&'static str, String)>,
+}
