@@ -3,6 +3,10 @@
 //! Runs as one supervisor task that owns a *session* (a connection to consume and one to publish) and rebuilds it,
 //! for ever, with jittered backoff. Decides nothing about jobs.
 
+mod settings;
+
+pub use settings::{ClientIdentity, Names, Settings, Tls};
+
 use crate::engine::job::{Epoch, Ticket};
 use crate::engine::{Disposition, Published, TellId};
 use crate::wire::{Incoming, Outgoing};

@@ -1,5 +1,7 @@
 //! Bytes to engine types and back. Knows JSON and the contract's field names; knows no AMQP library.
 
+pub mod job;
+
 use crate::engine::job::Ticket;
 
 /// A message of the jobs queue as it came.

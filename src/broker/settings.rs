@@ -1,0 +1,51 @@
+//! What the broker side is told of the settings. Plain values: files are already read, names already checked.
+
+use std::num::{NonZeroU16, NonZeroU32};
+
+use secrecy::{SecretSlice, SecretString};
+
+/// Where RabbitMQ is, how to reach it and what stands there (CONTRACT §1, §7).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `amqp://` or `amqps://`, with credentials: never print it, use [`Settings::address`].
+    pub url: SecretString,
+    /// `url` without its password, for logs.
+    pub address: String,
+    pub tls: Tls,
+    pub names: Names,
+    /// Whether to declare the topology, or only to check that it stands.
+    pub declare: bool,
+    /// Most deliveries taken and not yet settled.
+    pub prefetch: NonZeroU16,
+    /// How often RabbitMQ delivers a job before it dead-letters it by itself.
+    pub delivery_limit: NonZeroU32,
+    /// What RabbitMQ shows of this connection in its own listings.
+    pub connection_name: String,
+}
+
+/// What `amqps://` trusts and shows, as PEM.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// `None`: the certificate authorities of the system.
+    pub ca_pem: Option<Vec<u8>>,
+    pub client: Option<ClientIdentity>,
+}
+
+/// The client certificate and its key, as PEM.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    pub cert_pem: Vec<u8>,
+    pub key_pem: SecretSlice<u8>,
+}
+
+/// The AMQP names of the topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub jobs_exchange: String,
+    pub jobs_queue: String,
+    pub results_exchange: String,
+    /// `None`: no catch-all queue.
+    pub results_queue: Option<String>,
+    pub dead_exchange: String,
+    pub dead_queue: String,
+}
