@@ -1,4 +1,11 @@
-//! The PBX: one batch in, one reply per agent out. Knows HTTP and the vendor's JSON; decides nothing about jobs.
+//! The PBX: one call out, one [`CallResult`](crate::engine::verdict::CallResult) back.
+//!
+//! [`client`] makes the call, [`status`] and [`reply`] say what the answer means, [`texts`] holds the words that decide
+//! it. Decides nothing about jobs: retrying, splitting and the breaker are the engine's.
 
 pub mod client;
+pub mod reply;
 pub mod texts;
+
+mod retry_after;
+mod status;

@@ -1,24 +1,39 @@
-//! Calls the PBX over HTTP. reqwest lives only here.
+//! One batch → one HTTP request → one [`CallResult`]. reqwest lives only here.
+//!
+//! Never tries twice, never follows a redirect, never uses a proxy: every attempt is the engine's decision and every
+//! byte goes to the PBX that was named. What an answer means is [`super::status`]'s and [`super::reply`]'s business.
 
-use std::time::Duration;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Method, Request, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::texts;
+use super::reply::{self, Decoded};
+use super::retry_after;
+use super::status::{self, Kind};
+use super::texts::{self, Texts, legible};
+use crate::engine::batch::Batch;
+use crate::engine::job::Action;
+use crate::engine::verdict::CallResult;
 
 /// Where the PBX is and how to call it (CONTRACT §3, §7).
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `http` or `https`, host, perhaps a port and a path; no slash at the end.
     pub base_url: String,
-    /// `None`: the certificate authorities of the system.
+    /// The only certificate authorities trusted, in PEM. `None`: those of the system.
     pub ca_pem: Option<Vec<u8>>,
     /// Header `X-APIKEY`.
     pub api_key: Option<SecretString>,
     /// Header `Authorization: Basic`.
     pub basic: Option<Basic>,
     pub connect_timeout: Duration,
-    /// One whole call, connecting included.
+    /// One whole call, connecting included; so above `connect_timeout`, or a PBX that cannot be reached looks like
+    /// one that does not answer.
     pub timeout: Duration,
     pub texts: texts::Settings,
 }
@@ -29,4 +44,277 @@ pub struct Basic {
     pub username: String,
     /// May be empty.
     pub password: SecretString,
+}
+
+/// The settings cannot make a client. No variant repeats a value: there may be a secret in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("pbx.base_url must be an http or https address without user name, query or fragment")]
+    BaseUrl,
+    #[error("pbx.api_key must be printable ASCII, as it travels in an HTTP header")]
+    ApiKey,
+    #[error("pbx.ca_file must hold certificates in PEM")]
+    CaFile,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(Arc<str>),
+}
+
+/// Longest reply body that is read, in bytes; 500 items take about 50 KiB.
+const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Speaks to one PBX; cheap to clone, connections are shared.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    pause: Url,
+    remove: Url,
+    /// The same for every call, credentials included.
+    headers: HeaderMap,
+    texts: Texts,
+}
+
+impl Client {
+    pub fn new(settings: &Settings) -> Result<Self, Unusable> {
+        let base = base(&settings.base_url).ok_or(Unusable::BaseUrl)?;
+        let http = http(settings, base.scheme() == "https")?;
+        Ok(Self {
+            pause: endpoint(&base, Action::Pause),
+            remove: endpoint(&base, Action::Remove),
+            headers: headers(&http, base, settings)?,
+            texts: Texts::new(&settings.texts),
+            http,
+        })
+    }
+
+    /// Makes one call; ends within [`Settings::timeout`].
+    pub async fn call(&self, batch: &Batch) -> CallResult {
+        let url = match batch.action {
+            Action::Pause => &self.pause,
+            Action::Remove => &self.remove,
+        };
+        let mut request = Request::new(Method::POST, url.clone());
+        request.headers_mut().clone_from(&self.headers);
+        *request.body_mut() = Some(body(batch).into());
+        match self.http.execute(request).await {
+            Ok(response) => self.answer(response).await,
+            Err(error) => unanswered(&error),
+        }
+    }
+
+    async fn answer(&self, mut response: Response) -> CallResult {
+        let status = response.status();
+        let retry_after = wait(response.headers());
+        let body = read(&mut response).await;
+        let kind = status::kind(status.as_u16());
+        if kind == Kind::Reply {
+            return match body {
+                Ok(body) => self.reply(&body, retry_after),
+                Err(why) => CallResult::Ambiguous { message: why },
+            };
+        }
+        // The status alone says what it is; a body that cannot be read only costs the PBX's own words.
+        let refusal = body
+            .ok()
+            .and_then(|body| reply::refusal(&body, &self.texts));
+        let retry = refusal.as_ref().is_some_and(|refusal| refusal.retry);
+        let message = refusal.map_or_else(
+            || format!("HTTP {status}").into(),
+            |refusal| refusal.message,
+        );
+        match kind {
+            Kind::Fault => CallResult::Fault {
+                message,
+                retry_after,
+            },
+            Kind::Refusal if !retry => CallResult::Refused { message },
+            Kind::Refusal | Kind::Transient | Kind::Reply => CallResult::Transient {
+                message,
+                retry_after,
+            },
+        }
+    }
+
+    fn reply(&self, body: &[u8], retry_after: Option<Duration>) -> CallResult {
+        match reply::decode(body, &self.texts) {
+            Decoded::Answered(items) => CallResult::Answered(items),
+            Decoded::Unreadable(why) => CallResult::Ambiguous {
+                message: why.into(),
+            },
+            Decoded::Refused { message, retry } => {
+                let message = message.unwrap_or_else(|| "refused without a reason".into());
+                if retry {
+                    CallResult::Transient {
+                        message,
+                        retry_after,
+                    }
+                } else {
+                    CallResult::Refused { message }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("pause", &self.pause.as_str())
+            .field("remove", &self.remove.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Only what is set here: no redirects (they would carry the credentials elsewhere), no proxies from the environment,
+/// no tries of its own.
+fn http(settings: &Settings, tls: bool) -> Result<reqwest::Client, Unusable> {
+    // Whoever comes first installs it for the process; it is the same provider everywhere.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("clockout/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.timeout);
+    let builder = match &settings.ca_pem {
+        Some(pem) => {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|_| Unusable::CaFile)?;
+            if certificates.is_empty() {
+                return Err(Unusable::CaFile);
+            }
+            builder.tls_certs_only(certificates)
+        }
+        // A container that speaks plain HTTP needs no certificates; looking for the system's would fail there.
+        None if !tls => builder.tls_certs_only([]),
+        None => builder,
+    };
+    builder
+        .build()
+        .map_err(|error| Unusable::Tls(root_cause(&error)))
+}
+
+/// The address with no empty part in its path, so that a doubled slash never results.
+fn base(text: &str) -> Option<Url> {
+    let mut url = Url::parse(text).ok()?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !bare || !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let parts: Vec<&str> = url
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let path = parts.join("/");
+    url.set_path(&path);
+    Some(url)
+}
+
+fn endpoint(base: &Url, action: Action) -> Url {
+    let verb = match action {
+        Action::Pause => "batchpauseagent",
+        Action::Remove => "batchremoveagent",
+    };
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    url.set_path(&format!("{path}/api/v4/pbx/queues/{verb}"));
+    url
+}
+
+fn headers(http: &reqwest::Client, url: Url, settings: &Settings) -> Result<HeaderMap, Unusable> {
+    let mut request = http
+        .post(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "application/json");
+    if let Some(key) = &settings.api_key {
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| Unusable::ApiKey)?;
+        key.set_sensitive(true);
+        request = request.header("X-APIKEY", key);
+    }
+    if let Some(Basic { username, password }) = &settings.basic {
+        request = request.basic_auth(username, Some(password.expose_secret()));
+    }
+    let mut request = request
+        .build()
+        .map_err(|error| Unusable::Tls(root_cause(&error)))?;
+    Ok(std::mem::take(request.headers_mut()))
+}
+
+/// Compact, keys in the documented order. Nothing needs escaping: numbers are letters, digits and `*#_+-`.
+fn body(batch: &Batch) -> String {
+    let queue = batch.queue;
+    let items: Vec<String> = batch
+        .agents()
+        .map(|agent| format!(r#"{{"queue":"{queue}","agent":"{agent}"}}"#))
+        .collect();
+    format!(r#"{{"agents":[{}]}}"#, items.join(","))
+}
+
+/// The whole body, or why it is not to be had.
+async fn read(response: &mut Response) -> Result<Vec<u8>, Arc<str>> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > REPLY_BYTES_MAX => {
+                return Err("the reply is longer than 4 MiB".into());
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(format!("the reply broke off: {}", root_cause(&error)).into()),
+        }
+    }
+}
+
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a date in Retry-After means the wall clock of this very moment"
+    )]
+    let now = SystemTime::now();
+    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+/// No answer came. If the request was never written, nothing was applied; after that nobody can tell.
+fn unanswered(error: &reqwest::Error) -> CallResult {
+    let cause = root_cause(error);
+    if error.is_connect() {
+        let message = format!("cannot connect: {cause}").into();
+        return CallResult::Transient {
+            message,
+            retry_after: None,
+        };
+    }
+    let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    if hyper.is_some_and(hyper::Error::is_canceled) {
+        let message = format!("connection lost before the request was written: {cause}").into();
+        return CallResult::Transient {
+            message,
+            retry_after: None,
+        };
+    }
+    let message = if error.is_timeout() {
+        "no reply in time".into()
+    } else {
+        format!("connection lost before the reply: {cause}").into()
+    };
+    CallResult::Ambiguous { message }
+}
+
+/// The innermost cause, in words: the outer ones repeat the address and name libraries.
+fn root_cause(error: &reqwest::Error) -> Arc<str> {
+    causes(error)
+        .last()
+        .and_then(|cause| legible(&cause.to_string()))
+        .unwrap_or_else(|| "unknown cause".into())
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
