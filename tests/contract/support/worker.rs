@@ -1,0 +1,169 @@
+//! The real binary, `clockout run`, as a child process: its settings, its log, its HTTP side, its end.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::broker::Place;
+use super::{node, poll};
+
+/// What a worker is started with.
+#[derive(Clone)]
+pub struct WorkerSetup {
+    environment: BTreeMap<String, String>,
+    http_port: u16,
+}
+
+/// Killed when dropped; prints its log if the test failed.
+pub struct Worker {
+    child: Child,
+    http_port: u16,
+    log: Arc<Mutex<String>>,
+}
+
+/// What the admin side answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl WorkerSetup {
+    pub fn new(place: &Place, pbx_url: &str) -> WorkerSetup {
+        let http_port = free_port();
+        let setup = WorkerSetup {
+            environment: BTreeMap::new(),
+            http_port,
+        };
+        setup
+            .set("amqp.url", &place.url)
+            .set("jobs.exchange", &place.names.jobs)
+            .set("jobs.queue", &place.names.jobs)
+            .set("results.exchange", &place.names.results)
+            .set("results.queue", &place.names.results)
+            .set("dead.exchange", &place.names.dead)
+            .set("dead.queue", &place.names.dead)
+            .set("pbx.base_url", pbx_url)
+            .set("http.listen", &format!("127.0.0.1:{http_port}"))
+    }
+
+    /// A setting by its key in CONTRACT §7.
+    pub fn set(mut self, key: &str, value: &str) -> WorkerSetup {
+        let name = format!("CLOCKOUT_{}", key.replace('.', "_").to_uppercase());
+        self.environment.insert(name, value.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it is ready for jobs.
+    pub async fn start(self) -> Worker {
+        let worker = self.spawn();
+        worker.ready().await;
+        worker
+    }
+
+    /// Starts it, and nothing more.
+    pub fn spawn(self) -> Worker {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_clockout"))
+            .arg("run")
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                *lines.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Worker {
+            child,
+            http_port: self.http_port,
+            log,
+        }
+    }
+}
+
+impl Worker {
+    /// Waits until `/readyz` is green.
+    pub async fn ready(&self) {
+        self.answers("/readyz", 200).await;
+    }
+
+    /// Waits until `path` is answered with `status`; the answer's body.
+    pub async fn answers(&self, path: &str, status: u16) -> String {
+        poll(format_args!("{status} from {path}"), async || {
+            let answer = self.get(path).await?;
+            (answer.status == status).then_some(answer.body)
+        })
+        .await
+    }
+
+    /// Asks the admin side once; `None` if it does not listen.
+    pub async fn get(&self, path: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port))
+            .await
+            .ok()?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some(Answer {
+            status: head.split_whitespace().nth(1)?.parse().ok()?,
+            body: body.to_owned(),
+        })
+    }
+
+    /// `TERM`, `INT`, `KILL`, …
+    pub fn signal(&self, name: &str) {
+        node::signal(self.child.id(), name);
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = Mutex::new(&mut self.child);
+        poll("the worker's end", async || {
+            child.lock().unwrap().try_wait().unwrap()
+        })
+        .await
+    }
+
+    /// What it has written to standard error.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            eprintln!("--- the worker's log\n{}---", self.log());
+        }
+    }
+}
+
+/// Below the ephemeral range, so that no outgoing connection takes it before the worker binds it.
+fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> =
+        LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..19_000)));
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
