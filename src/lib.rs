@@ -2,4 +2,5 @@
 pub mod broker;
 pub mod engine;
 pub mod pbx;
+pub mod telemetry;
 pub mod wire;
