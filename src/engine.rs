@@ -190,6 +190,18 @@ pub struct Snapshot {
     pub draining: bool,
 }
 
+/// One PBX queue, for `/status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneSnapshot {
+    pub queue: PbxQueue,
+    /// Agents that wait for their first call.
+    pub waiting: usize,
+    /// Agents in the call that is under way.
+    pub in_flight: usize,
+    /// Agents that wait to be called again.
+    pub retrying: usize,
+}
+
 impl Engine {
     /// `seed` feeds the jitter, nothing else.
     pub fn new(settings: Settings, _seed: u64) -> Self {

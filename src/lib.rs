@@ -1,4 +1,5 @@
 //! clockout
+pub mod admin;
 pub mod broker;
 pub mod engine;
 pub mod pbx;

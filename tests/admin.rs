@@ -1,0 +1,460 @@
+//! Guards CONTRACT §9: the four endpoints in each state of the worker, over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is missing fails the test, as it should"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clockout::admin::{self, Broker, Health, Identity, LANES_MAX, Snapshot, View};
+use clockout::engine::batch::{Batch, BatchId, Cause};
+use clockout::engine::job::{Action, Agent, Echo, Job, JobHead, JobId, PbxQueue, Timestamp};
+use clockout::engine::outcome::{Code, Conclusion, Outcome};
+use clockout::engine::verdict::CallResult;
+use clockout::engine::{self, Disposition, LaneSnapshot};
+use clockout::telemetry::Metrics;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A number that only an agent has here.
+const AGENT: &str = "570570";
+
+/// The endpoints of a worker that this test plays.
+struct World {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert!(
+            self.head.contains("content-type: application/json\r\n"),
+            "{}",
+            self.head
+        );
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    fn codes(&self) -> Vec<String> {
+        let json = self.json();
+        let reasons = json["reasons"].as_array().unwrap();
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| !reason["message"].as_str().unwrap().is_empty())
+        );
+        reasons
+            .iter()
+            .map(|reason| reason["code"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl World {
+    async fn born(ago: Duration) -> Self {
+        let settings = admin::Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+        };
+        let listener = admin::bind(settings).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let health = Arc::new(Health::new(Instant::now().checked_sub(ago).unwrap()));
+        let metrics = Arc::new(Metrics::new());
+        let stop = CancellationToken::new();
+        let identity = Arc::new(Identity {
+            worker: "w-1".to_owned(),
+            pbx: "default".to_owned(),
+        });
+        let view = View {
+            identity,
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        };
+        let server = tokio::spawn(admin::serve(listener, view, stop.clone()));
+        Self {
+            health,
+            metrics,
+            address,
+            stop,
+            server,
+        }
+    }
+
+    async fn new() -> Self {
+        Self::born(Duration::ZERO).await
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer {
+            status,
+            head: format!("{head}\r\n"),
+            body: body.to_owned(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path).await
+    }
+}
+
+const UP: Broker = Broker {
+    connected: true,
+    subscribed: true,
+};
+
+fn snapshot(broker: Broker, engine: engine::Snapshot) -> Snapshot {
+    Snapshot {
+        broker,
+        engine,
+        lanes: vec![],
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_round_is_alive() {
+    let world = World::born(Duration::from_hours(1)).await;
+    world.health.beat(Duration::from_secs(3599));
+    let answer = world.get("/livez").await;
+    assert_eq!(
+        (answer.status, answer.json()["alive"].as_bool()),
+        (200, Some(true))
+    );
+}
+
+#[tokio::test]
+async fn a_worker_silent_for_half_a_minute_is_not_alive() {
+    let world = World::born(Duration::from_hours(1)).await;
+    world.health.beat(Duration::from_secs(3569));
+    let answer = world.get("/livez").await;
+    assert_eq!(
+        (answer.status, answer.codes()),
+        (503, vec!["no_progress".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_lost_broker_does_not_make_a_worker_dead() {
+    let world = World::new().await;
+    assert_eq!(world.get("/livez").await.status, 200);
+    assert_eq!(world.get("/readyz").await.status, 503);
+}
+
+#[tokio::test]
+async fn readiness_follows_what_the_worker_publishes() {
+    let world = World::new().await;
+    let fine = engine::Snapshot::default;
+    let cancelled = Broker {
+        connected: true,
+        subscribed: false,
+    };
+    let states = [
+        (
+            snapshot(Broker::default(), fine()),
+            vec!["broker_disconnected"],
+        ),
+        (snapshot(cancelled, fine()), vec!["not_subscribed"]),
+        (snapshot(UP, fine()), vec![]),
+        (
+            snapshot(
+                cancelled,
+                engine::Snapshot {
+                    breaker_open: Some("401 Unauthorized".into()),
+                    ..fine()
+                },
+            ),
+            vec!["breaker_open"],
+        ),
+        (
+            snapshot(
+                UP,
+                engine::Snapshot {
+                    unroutable: 1,
+                    ..fine()
+                },
+            ),
+            vec!["results_unroutable"],
+        ),
+        (
+            snapshot(
+                cancelled,
+                engine::Snapshot {
+                    draining: true,
+                    ..fine()
+                },
+            ),
+            vec!["draining"],
+        ),
+    ];
+    for (state, expected) in states {
+        world.health.publish(state);
+        let answer = world.get("/readyz").await;
+        assert_eq!(answer.codes(), expected);
+        assert_eq!(answer.json()["ready"], expected.is_empty());
+        assert_eq!(answer.status, if expected.is_empty() { 200 } else { 503 });
+    }
+}
+
+fn one_of_everything(metrics: &Metrics) {
+    let queue = PbxQueue::parse("10000").unwrap();
+    let agent = Agent::parse(AGENT).unwrap();
+    let now = Timestamp(1_795_000_000_000);
+    let head = JobHead {
+        id: JobId::parse("shift").unwrap(),
+        action: Action::Pause,
+        queue,
+        requested_at: None,
+        expires_at: None,
+        received_at: now,
+        dry_run: false,
+        replay: None,
+        echo: Echo::default(),
+    };
+    let job = Job::new(head, agent, &[]);
+    let conclusion = Conclusion {
+        code: Code::Rejected,
+        message: None,
+        attempts: 2,
+        batch: None,
+        superseded_by: None,
+        completed_at: now,
+    };
+    metrics.received();
+    metrics.outcome(&Outcome::of(&job, job.targets()[0], conclusion));
+    metrics.batch(&Batch::new(
+        BatchId(1),
+        (queue, Action::Pause),
+        Cause::Linger,
+        agent,
+        vec![],
+    ));
+    let refused = CallResult::Refused {
+        message: "no".into(),
+    };
+    metrics.call(Action::Pause, &refused, Duration::from_millis(20));
+    metrics.dead_letter(Code::Rejected);
+    metrics.settled(Disposition::Ack);
+    metrics.lost(3);
+    metrics.job(Duration::from_millis(300));
+    metrics.unroutable();
+    metrics.reconnected();
+    metrics.observe(&engine::Snapshot {
+        held: 7,
+        breaker_open: Some("401".into()),
+        ..Default::default()
+    });
+}
+
+/// CONTRACT §9: every name, every label.
+#[tokio::test]
+async fn metrics_have_the_names_and_labels_of_the_contract() {
+    let world = World::new().await;
+    one_of_everything(&world.metrics);
+    let answer = world.get("/metrics").await;
+    assert!(
+        answer
+            .head
+            .contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+        "{}",
+        answer.head
+    );
+    let lines: Vec<&str> = answer.body.lines().collect();
+    for expected in [
+        "# TYPE clockout_jobs_received_total counter",
+        "clockout_jobs_received_total 1",
+        r#"clockout_jobs_settled_total{disposition="ack"} 1"#,
+        r#"clockout_jobs_settled_total{disposition="give_back"} 0"#,
+        r#"clockout_jobs_settled_total{disposition="lost"} 3"#,
+        r#"clockout_outcomes_total{action="pause",status="failed",code="rejected"} 1"#,
+        r#"clockout_outcomes_total{action="remove",status="succeeded",code="already_absent"} 0"#,
+        r#"clockout_outcomes_total{action="_",status="invalid",code="malformed_json"} 0"#,
+        r#"clockout_pbx_calls_total{action="pause",result="refused"} 1"#,
+        r#"clockout_pbx_calls_total{action="remove",result="answered"} 0"#,
+        r#"clockout_pbx_calls_total{action="remove",result="transient"} 0"#,
+        r#"clockout_pbx_calls_total{action="remove",result="ambiguous"} 0"#,
+        r#"clockout_pbx_calls_total{action="remove",result="fault"} 0"#,
+        "# TYPE clockout_pbx_call_seconds histogram",
+        r#"clockout_pbx_call_seconds_count{action="pause"} 1"#,
+        "# TYPE clockout_batch_agents histogram",
+        r#"clockout_batch_agents_sum{action="pause",cause="linger"} 1.0"#,
+        "# TYPE clockout_job_seconds histogram",
+        r#"clockout_job_seconds_bucket{le="0.5"} 1"#,
+        "# TYPE clockout_jobs_held gauge",
+        "clockout_jobs_held 7",
+        "clockout_breaker_open 1",
+        "clockout_broker_reconnects_total 1",
+        r#"clockout_dead_letters_total{code="rejected"} 1"#,
+        r#"clockout_dead_letters_total{code="ambiguous"} 0"#,
+        "clockout_outcomes_unroutable_total 1",
+        concat!(
+            r#"clockout_build_info{version=""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""} 1"#
+        ),
+    ] {
+        assert!(
+            lines.contains(&expected),
+            "no line {expected} in\n{}",
+            answer.body
+        );
+    }
+    assert!(!answer.body.contains(AGENT) && !answer.body.contains("10000"));
+}
+
+#[tokio::test]
+async fn each_metric_is_described_once_and_under_its_own_name() {
+    let world = World::new().await;
+    let body = world.get("/metrics").await.body;
+    let described = |line: &str| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned());
+    let names: Vec<String> = body.lines().filter_map(described).collect();
+    let mut unique = names.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!((names.len(), unique.len()), (13, 13));
+    for sample in body.lines().filter(|line| !line.starts_with('#')) {
+        assert!(
+            names.iter().any(|name| sample.starts_with(name)),
+            "{sample}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn status_tells_what_is_held_and_what_went_wrong() {
+    let world = World::born(Duration::from_secs(90)).await;
+    one_of_everything(&world.metrics);
+    let queue = PbxQueue::parse("0100").unwrap();
+    let lane = LaneSnapshot {
+        queue,
+        waiting: 3,
+        in_flight: 2,
+        retrying: 1,
+    };
+    let engine = engine::Snapshot {
+        held: 6,
+        calls_in_flight: 1,
+        breaker_open: Some("401 Unauthorized".into()),
+        ..Default::default()
+    };
+    world.health.publish(Snapshot {
+        broker: UP,
+        engine,
+        lanes: vec![lane],
+    });
+    world.health.error(
+        Timestamp(1_795_000_000_000),
+        "the PBX says 401 Unauthorized",
+    );
+    let mut status = world.get("/status").await.json();
+    assert!(status["uptime_seconds"].take().as_u64() >= Some(90));
+    let expected = json!({
+        "worker": "w-1", "pbx": "default", "version": env!("CARGO_PKG_VERSION"), "uptime_seconds": null,
+        "ready": false,
+        "reasons": [{"code": "breaker_open", "message": "no calls are made, the PBX fails: 401 Unauthorized"}],
+        "broker": {"connected": true, "subscribed": true, "reconnects": 1},
+        "breaker": {"open": true, "reason": "401 Unauthorized"},
+        "held": 6, "calls_in_flight": 1,
+        "queues": [{"queue": "0100", "waiting": 3, "in_flight": 2, "retrying": 1}],
+        "totals": {
+            "received": 1,
+            "settled": {"ack": 1, "give_back": 0, "lost": 3},
+            "outcomes": {
+                "succeeded": 0, "failed": 1, "superseded": 0, "expired": 0, "invalid": 0, "unknown": 0, "dry_run": 0
+            },
+            "outcomes_unroutable": 1,
+            "dead_letters": 1,
+        },
+        "last_errors": [{"at": "2026-11-18T11:06:40.000Z", "message": "the PBX says 401 Unauthorized"}],
+    });
+    assert_eq!(status, expected);
+}
+
+#[tokio::test]
+async fn status_is_bounded() {
+    let world = World::new().await;
+    let queue = PbxQueue::parse("1").unwrap();
+    let lane = LaneSnapshot {
+        queue,
+        waiting: 1,
+        in_flight: 0,
+        retrying: 0,
+    };
+    world.health.publish(Snapshot {
+        lanes: vec![lane; LANES_MAX + 1],
+        ..Default::default()
+    });
+    for n in 0..25 {
+        world.health.error(Timestamp(n), &"é".repeat(10_000));
+    }
+    let status = world.get("/status").await.json();
+    assert_eq!(status["queues"].as_array().unwrap().len(), LANES_MAX);
+    let errors = status["last_errors"].as_array().unwrap();
+    assert_eq!(
+        (errors.len(), errors[0]["at"].as_str()),
+        (20, Some("1970-01-01T00:00:00.005Z"))
+    );
+    assert_eq!(errors[0]["message"].as_str().unwrap().chars().count(), 500);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_turned_away_in_json() {
+    let world = World::new().await;
+    let missing = world.get("/agents").await;
+    assert_eq!(
+        (missing.status, missing.json()["error"].is_string()),
+        (404, true)
+    );
+    let posted = world.ask("POST", "/readyz").await;
+    assert_eq!(
+        (posted.status, posted.json()["error"].is_string()),
+        (405, true)
+    );
+    assert!(posted.head.contains("allow: GET"), "{}", posted.head);
+}
+
+#[tokio::test]
+async fn a_taken_address_says_what_to_do() {
+    let world = World::new().await;
+    let problem = admin::bind(admin::Settings {
+        listen: world.address,
+    })
+    .await
+    .unwrap_err()
+    .to_string();
+    assert!(
+        problem.contains(&world.address.to_string()) && problem.contains("\"\" to turn"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_stays_cannot_hold_up_the_end() {
+    let world = World::new().await;
+    let mut idle = TcpStream::connect(world.address).await.unwrap();
+    idle.write_all(b"GET /livez HT").await.unwrap();
+    assert_eq!(world.get("/livez").await.status, 200);
+    world.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), world.server).await;
+    ended.unwrap().unwrap().unwrap();
+}
