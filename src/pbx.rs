@@ -7,5 +7,6 @@ pub mod client;
 pub mod reply;
 pub mod texts;
 
+mod request;
 mod retry_after;
 mod status;

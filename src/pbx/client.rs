@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Method, Request, Response, Url};
+use reqwest::{Certificate, Method, Request, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reply::{self, Decoded};
-use super::retry_after;
 use super::status::{self, Kind};
 use super::texts::{self, Texts, legible};
+use super::{request, retry_after};
 use crate::engine::batch::Batch;
 use crate::engine::job::Action;
 use crate::engine::verdict::CallResult;
@@ -92,10 +92,10 @@ impl Client {
             Action::Pause => &self.pause,
             Action::Remove => &self.remove,
         };
-        let mut request = Request::new(Method::POST, url.clone());
-        request.headers_mut().clone_from(&self.headers);
-        *request.body_mut() = Some(body(batch).into());
-        match self.http.execute(request).await {
+        let mut post = Request::new(Method::POST, url.clone());
+        post.headers_mut().clone_from(&self.headers);
+        *post.body_mut() = Some(request::body(batch).into());
+        match self.http.execute(post).await {
             Ok(response) => self.answer(response).await,
             Err(error) => unanswered(&error),
         }
@@ -117,10 +117,7 @@ impl Client {
             .ok()
             .and_then(|body| reply::refusal(&body, &self.texts));
         let retry = refusal.as_ref().is_some_and(|refusal| refusal.retry);
-        let message = refusal.map_or_else(
-            || format!("HTTP {status}").into(),
-            |refusal| refusal.message,
-        );
+        let message = refusal.map_or_else(|| words(status), |refusal| refusal.message);
         match kind {
             Kind::Fault => CallResult::Fault {
                 message,
@@ -218,13 +215,12 @@ fn base(text: &str) -> Option<Url> {
 }
 
 fn endpoint(base: &Url, action: Action) -> Url {
-    let verb = match action {
-        Action::Pause => "batchpauseagent",
-        Action::Remove => "batchremoveagent",
-    };
     let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    url.set_path(&format!("{path}/api/v4/pbx/queues/{verb}"));
+    url.set_path(&format!(
+        "{}{}",
+        base.path().trim_end_matches('/'),
+        request::path(action)
+    ));
     url
 }
 
@@ -247,16 +243,6 @@ fn headers(http: &reqwest::Client, url: Url, settings: &Settings) -> Result<Head
     Ok(std::mem::take(request.headers_mut()))
 }
 
-/// Compact, keys in the documented order. Nothing needs escaping: numbers are letters, digits and `*#_+-`.
-fn body(batch: &Batch) -> String {
-    let queue = batch.queue;
-    let items: Vec<String> = batch
-        .agents()
-        .map(|agent| format!(r#"{{"queue":"{queue}","agent":"{agent}"}}"#))
-        .collect();
-    format!(r#"{{"agents":[{}]}}"#, items.join(","))
-}
-
 /// The whole body, or why it is not to be had.
 async fn read(response: &mut Response) -> Result<Vec<u8>, Arc<str>> {
     let mut body = Vec::new();
@@ -270,6 +256,14 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, Arc<str>> {
             Err(error) => return Err(format!("the reply broke off: {}", root_cause(&error)).into()),
         }
     }
+}
+
+/// "HTTP 503 Service Unavailable", or only the number if it has no name.
+fn words(status: StatusCode) -> Arc<str> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    format!("HTTP {} {reason}", status.as_u16())
+        .trim_end()
+        .into()
 }
 
 fn wait(headers: &HeaderMap) -> Option<Duration> {

@@ -1,0 +1,190 @@
+//! A PBX of raw bytes: takes a request whole, shows it, and reacts as it is told.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// What the peer does once it has read a request.
+#[derive(Clone)]
+pub(crate) enum Reaction {
+    /// Writes these bytes, then closes.
+    ReplyAndClose(String),
+    /// Writes these bytes and nothing more, without closing.
+    Stall(String),
+    Close,
+    Silence,
+}
+
+impl Reaction {
+    pub(crate) fn reply(bytes: &str) -> Self {
+        Self::ReplyAndClose(bytes.to_owned())
+    }
+}
+
+pub(crate) struct Peer {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    requests: mpsc::Receiver<String>,
+    closed: mpsc::Receiver<()>,
+}
+
+impl Peer {
+    pub(crate) async fn start(reaction: Reaction) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (request, requests) = mpsc::channel(16);
+        let (close, closed) = mpsc::channel(16);
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                let (reaction, request, close) = (reaction.clone(), request.clone(), close.clone());
+                tokio::spawn(async move {
+                    serve(stream, reaction, request).await;
+                    close.try_send(()).ok();
+                });
+            }
+        });
+        Self {
+            url,
+            connections,
+            requests,
+            closed,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The next request, whole.
+    pub(crate) async fn request(&mut self) -> String {
+        self.requests.recv().await.unwrap()
+    }
+
+    /// Waits until the next connection is closed on both sides.
+    pub(crate) async fn closed(&mut self) {
+        self.closed.recv().await.unwrap();
+    }
+}
+
+async fn serve(mut stream: TcpStream, reaction: Reaction, requests: mpsc::Sender<String>) {
+    let mut read = Vec::new();
+    while !is_whole(&read) {
+        match stream.read_buf(&mut read).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    requests
+        .try_send(String::from_utf8_lossy(&read).into_owned())
+        .ok();
+    match reaction {
+        Reaction::Close => {}
+        Reaction::Silence => std::future::pending::<()>().await,
+        Reaction::Stall(bytes) => {
+            stream.write_all(bytes.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+        Reaction::ReplyAndClose(bytes) => {
+            if stream.write_all(bytes.as_bytes()).await.is_ok() {
+                stream.shutdown().await.ok();
+                // Closing with unread bytes would reset; the client closes its side next.
+                stream.read_to_end(&mut read).await.ok();
+            }
+        }
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("content-length: ")?
+            .parse()
+            .ok()
+    });
+    body.len() >= length.unwrap_or(0)
+}
+
+/// An address at which nobody listens.
+pub(crate) async fn unused_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// The same over TLS, for one connection, with a certificate authority of its own.
+pub(crate) struct TlsPeer {
+    url: String,
+    ca_pem: String,
+}
+
+impl TlsPeer {
+    pub(crate) fn start(reply: String) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let names = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = names.signed_by(&key, &ca).unwrap();
+
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let session = ServerConnection::new(Arc::new(config.clone())).unwrap();
+                let mut tls = StreamOwned::new(session, stream.unwrap());
+                let mut read = Vec::new();
+                let mut chunk = [0; 1024];
+                while !is_whole(&read) {
+                    match tls.read(&mut chunk) {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => read.extend_from_slice(&chunk[..count]),
+                    }
+                }
+                tls.write_all(reply.as_bytes()).ok();
+                tls.flush().ok();
+            }
+        });
+        Self {
+            url,
+            ca_pem: ca.pem(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    pub(crate) fn ca_pem(&self) -> String {
+        self.ca_pem.clone()
+    }
+}
