@@ -6,7 +6,7 @@
 mod health;
 mod status;
 
-pub use health::{Broker, Health, LANES_MAX, Reason, ReasonCode, Snapshot};
+pub use health::{Broker, Health, QUEUES_MAX, Reason, ReasonCode, Snapshot};
 pub use status::Identity;
 
 use std::net::SocketAddr;

@@ -192,13 +192,11 @@ pub struct Snapshot {
 
 /// One PBX queue, for `/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneSnapshot {
+pub struct QueueRow {
     pub queue: PbxQueue,
-    /// Agents that wait for their first call.
+    /// Agents that wait for a call, those in `retrying` included.
     pub waiting: usize,
-    /// Agents in the call that is under way.
     pub in_flight: usize,
-    /// Agents that wait to be called again.
     pub retrying: usize,
 }
 

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clockout::admin::{self, Broker, Health, Identity, LANES_MAX, Snapshot, View};
+use clockout::admin::{self, Broker, Health, Identity, QUEUES_MAX, Snapshot, View};
 use clockout::engine::batch::{Batch, BatchId, Cause};
 use clockout::engine::job::{Action, Agent, Echo, Job, JobHead, JobId, PbxQueue, Timestamp};
 use clockout::engine::outcome::{Code, Conclusion, Outcome};
 use clockout::engine::verdict::CallResult;
-use clockout::engine::{self, Disposition, LaneSnapshot};
+use clockout::engine::{self, Disposition, QueueRow};
 use clockout::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -128,7 +128,7 @@ fn snapshot(broker: Broker, engine: engine::Snapshot) -> Snapshot {
     Snapshot {
         broker,
         engine,
-        lanes: vec![],
+        queues: vec![],
     }
 }
 
@@ -345,7 +345,7 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
     let world = World::born(Duration::from_secs(90)).await;
     one_of_everything(&world.metrics);
     let queue = PbxQueue::parse("0100").unwrap();
-    let lane = LaneSnapshot {
+    let row = QueueRow {
         queue,
         waiting: 3,
         in_flight: 2,
@@ -360,7 +360,7 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
     world.health.publish(Snapshot {
         broker: UP,
         engine,
-        lanes: vec![lane],
+        queues: vec![row],
     });
     world.health.error(
         Timestamp(1_795_000_000_000),
@@ -394,21 +394,21 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
 async fn status_is_bounded() {
     let world = World::new().await;
     let queue = PbxQueue::parse("1").unwrap();
-    let lane = LaneSnapshot {
+    let row = QueueRow {
         queue,
         waiting: 1,
         in_flight: 0,
         retrying: 0,
     };
     world.health.publish(Snapshot {
-        lanes: vec![lane; LANES_MAX + 1],
+        queues: vec![row; QUEUES_MAX + 1],
         ..Default::default()
     });
     for n in 0..25 {
         world.health.error(Timestamp(n), &"é".repeat(10_000));
     }
     let status = world.get("/status").await.json();
-    assert_eq!(status["queues"].as_array().unwrap().len(), LANES_MAX);
+    assert_eq!(status["queues"].as_array().unwrap().len(), QUEUES_MAX);
     let errors = status["last_errors"].as_array().unwrap();
     assert_eq!(
         (errors.len(), errors[0]["at"].as_str()),

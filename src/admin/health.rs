@@ -11,11 +11,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::engine;
-use crate::engine::LaneSnapshot;
+use crate::engine::QueueRow;
 use crate::engine::job::Timestamp;
 
-/// Most lanes shown; a worker may know more.
-pub const LANES_MAX: usize = 1_000;
+/// Most PBX queues shown; a worker may know more.
+pub const QUEUES_MAX: usize = 1_000;
 
 /// Most errors remembered, and the longest that each may be, in characters.
 const ERRORS_MAX: usize = 20;
@@ -37,8 +37,8 @@ pub struct Broker {
 pub struct Snapshot {
     pub broker: Broker,
     pub engine: engine::Snapshot,
-    /// At most [`LANES_MAX`].
-    pub lanes: Vec<LaneSnapshot>,
+    /// At most [`QUEUES_MAX`].
+    pub queues: Vec<QueueRow>,
 }
 
 /// Why a worker is not ready.
@@ -143,7 +143,7 @@ impl Health {
 
     /// Replaces what was published before.
     pub fn publish(&self, mut snapshot: Snapshot) {
-        snapshot.lanes.truncate(LANES_MAX);
+        snapshot.queues.truncate(QUEUES_MAX);
         self.told().snapshot = snapshot;
     }
 
@@ -240,7 +240,7 @@ mod tests {
             let snapshot = Snapshot {
                 broker,
                 engine,
-                lanes: vec![],
+                queues: vec![],
             };
             let codes: Vec<_> = snapshot
                 .reasons()

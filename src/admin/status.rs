@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::health::{Health, LastError, Reason, ReasonCode, Snapshot};
-use crate::engine::LaneSnapshot;
+use crate::engine::QueueRow;
 use crate::engine::job::Timestamp;
 use crate::telemetry::{Metrics, Totals};
 
@@ -109,7 +109,7 @@ impl<'a> Status<'a> {
         let Snapshot {
             broker,
             engine,
-            lanes,
+            queues,
         } = snapshot;
         Self {
             worker: &identity.worker,
@@ -128,7 +128,7 @@ impl<'a> Status<'a> {
             },
             held: engine.held,
             calls_in_flight: engine.calls_in_flight,
-            queues: lanes.iter().map(QueueStatus::of).collect(),
+            queues: queues.iter().map(QueueStatus::of).collect(),
             totals: metrics.totals(),
             last_errors: health.errors().into_iter().map(ErrorStatus::of).collect(),
         }
@@ -136,13 +136,13 @@ impl<'a> Status<'a> {
 }
 
 impl QueueStatus {
-    fn of(lane: &LaneSnapshot) -> Self {
-        let &LaneSnapshot {
+    fn of(row: &QueueRow) -> Self {
+        let &QueueRow {
             queue,
             waiting,
             in_flight,
             retrying,
-        } = lane;
+        } = row;
         Self {
             queue: queue.to_string(),
             waiting,
