@@ -2,19 +2,44 @@
 //!
 //! No I/O, no clock, no randomness of its own: time comes in with each event and a seed at birth, so a run replays.
 
+mod admission;
 pub mod batch;
+mod bounded;
+mod breaker;
+mod calls;
 pub mod job;
+mod lane;
+mod ledger;
+mod memory;
 pub mod outcome;
+mod pace;
+mod retry;
+mod telling;
 pub mod verdict;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch::Batch;
-use job::{Action, Agent, Epoch, Job, PbxQueue, Ticket, Timestamp};
+use slab::Slab;
+
+use batch::{Batch, Cause};
+use bounded::Map;
+use breaker::{Breaker, Permit};
+use job::{Agent, Epoch, Job, PbxQueue, Ticket, Timestamp};
+use lane::{Due, Lane, Rules};
+use ledger::Ledger;
+use memory::Memory;
 use outcome::{Code, Outcome};
+use pace::Pace;
+use retry::Schedule;
+use telling::Telling;
 use verdict::CallResult;
+
+/// Most agents held at once, over all jobs: at this many no further delivery is handed in, however many jobs prefetch
+/// allows. One more job of 500 agents may come on top.
+pub const AGENTS_HELD_MAX: usize = 20_000;
 
 /// The time of an event, twice: one clock to measure with, one to compare with the producers' clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +123,7 @@ pub enum Event {
     Unreadable {
         ticket: Ticket,
         outcome: Arc<Outcome>,
+        redelivered: bool,
     },
     CallDone {
         call: CallId,
@@ -174,7 +200,41 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
+    rng: fastrand::Rng,
+    schedule: Schedule,
+    ledger: Ledger,
+    memory: Memory,
+    lanes: Slab<Slot>,
+    by_queue: Map<PbxQueue, LaneId>,
+    /// Lanes whose batch is due, in the order in which they became so: no PBX queue starves another.
+    turn: VecDeque<LaneId>,
+    /// When lanes become due.
+    alarms: BTreeSet<(Duration, LaneId)>,
+    last_probed: LaneId,
+    breaker: Breaker,
+    pace: Pace,
+    in_flight: Map<CallId, LaneId>,
+    next_call: u64,
+    telling: Telling,
+    /// When to look for expired jobs among those that wait.
+    sweep_at: Option<Duration>,
+    pressed: Option<Cause>,
+    intake_open: bool,
+    draining: bool,
+    drained: bool,
+    now: Duration,
     effects: Vec<Effect>,
+}
+
+type LaneId = usize;
+
+#[derive(Debug)]
+struct Slot {
+    lane: Lane,
+    /// Whether it stands in [`Engine::turn`].
+    queued: bool,
+    /// Where it stands in [`Engine::alarms`].
+    alarm: Option<Duration>,
 }
 
 /// What the engine holds, for readiness, metrics and `/status`.
@@ -184,7 +244,7 @@ pub struct Snapshot {
     pub held: usize,
     /// Why the breaker is open; `None` while it is closed.
     pub breaker_open: Option<Arc<str>>,
-    /// Outcomes or dead letters that no queue took and that are held for another try.
+    /// Outcomes and dead letters that no queue took and that are held for another try.
     pub unroutable: usize,
     pub calls_in_flight: usize,
     pub draining: bool,
@@ -202,35 +262,254 @@ pub struct QueueRow {
 
 impl Engine {
     /// `seed` feeds the jitter, nothing else.
-    pub fn new(settings: Settings, _seed: u64) -> Self {
+    pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
-            settings,
+            rng: fastrand::Rng::with_seed(seed),
+            schedule: Schedule::new(&settings.retry),
+            ledger: Ledger::default(),
+            memory: Memory::new(settings.dedup_window),
+            lanes: Slab::new(),
+            by_queue: Map::default(),
+            turn: VecDeque::new(),
+            alarms: BTreeSet::new(),
+            last_probed: 0,
+            breaker: Breaker::new(settings.breaker),
+            pace: Pace::new(settings.max_calls_per_second),
+            in_flight: Map::default(),
+            next_call: 1,
+            telling: Telling::new(settings.hold_unroutable),
+            sweep_at: None,
+            pressed: None,
+            intake_open: true,
+            draining: false,
+            drained: false,
+            now: Duration::ZERO,
             effects: Vec::new(),
+            settings,
         }
     }
 
-    /// Lets one thing happen. Timers that are due are looked at first, whatever the event.
-    pub fn step(&mut self, _now: Now, _event: Event) -> std::vec::Drain<'_, Effect> {
-        let _ = &self.settings;
+    /// Lets one thing happen. Timers that are due are looked at first, whatever the event: a busy broker must not postpone
+    /// a batch whose linger is over.
+    pub fn step(&mut self, now: Now, event: Event) -> std::vec::Drain<'_, Effect> {
+        self.now = now.elapsed;
+        self.look_at_timers(now);
+        match event {
+            Event::Delivered {
+                ticket,
+                job,
+                redelivered,
+            } => {
+                self.admit(now, ticket, &job, redelivered);
+            }
+            Event::Unreadable {
+                ticket,
+                outcome,
+                redelivered,
+            } => {
+                self.turn_away(now, ticket, &outcome, redelivered);
+            }
+            Event::CallDone { call, result } => self.call_done(now, call, &result),
+            Event::Told { tell, published } => self.told(now, tell, published),
+            Event::Buried { ticket, published } => self.buried(now, ticket, published),
+            Event::ChannelLost { epoch: _ } => self.void(now),
+            Event::Tick => {}
+            Event::StopRequested => self.draining = true,
+            Event::GraceEnded => self.give_back(),
+        }
+        self.feel_pressure(now);
+        self.dispatch(now);
+        self.decide_intake();
+        self.note_drained();
         self.effects.drain(..)
     }
 
     /// When to send the next [`Event::Tick`], as [`Now::elapsed`]; `None` while nothing waits for time to pass.
     pub fn next_deadline(&self) -> Option<Duration> {
-        None
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let held_back = Some(self.pace.not_before()).filter(|at| *at > self.now);
+        [
+            alarm,
+            held_back,
+            self.breaker.deadline(),
+            self.telling.deadline(),
+            self.sweep_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// Whether another delivery may be handed in; `false` while the agents held reach their bound.
+    /// Whether another delivery may be handed in; `false` while [`AGENTS_HELD_MAX`] is reached.
     pub fn has_room(&self) -> bool {
-        true
+        self.ledger.owed() < AGENTS_HELD_MAX
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::default()
+        Snapshot {
+            held: self.ledger.len(),
+            breaker_open: self.breaker.reason().cloned(),
+            unroutable: self.telling.unroutable(),
+            calls_in_flight: self.in_flight.len(),
+            draining: self.draining,
+        }
+    }
+
+    /// What is held per PBX queue, up to `most` rows.
+    pub fn queues(&self, most: usize) -> Vec<QueueRow> {
+        let row = |(_, slot): (_, &Slot)| QueueRow {
+            queue: slot.lane.queue,
+            waiting: slot.lane.waiting(),
+            in_flight: slot
+                .lane
+                .flight
+                .as_ref()
+                .map_or(0, |flight| flight.batch.agents().count()),
+            retrying: slot.lane.retrying(),
+        };
+        self.lanes.iter().take(most).map(row).collect()
     }
 
     /// Why the engine is not yet empty, in words; `None` when nothing is held.
     pub fn pending(&self) -> Option<String> {
-        None
+        let ticket = self.ledger.first()?;
+        let lanes: Vec<String> = self
+            .queues(5)
+            .into_iter()
+            .map(|row| {
+                format!(
+                    "queue {}: {} waiting, {} called",
+                    row.queue, row.waiting, row.in_flight
+                )
+            })
+            .collect();
+        Some(format!(
+            "{} jobs held, the oldest {ticket:?}; {} publishes open; breaker {}; {}",
+            self.ledger.len(),
+            self.telling.len(),
+            self.breaker.reason().map_or("closed", AsRef::as_ref),
+            lanes.join("; "),
+        ))
+    }
+
+    fn look_at_timers(&mut self, now: Now) {
+        self.breaker.tick(now.elapsed);
+        while let Some((at, id)) = self.alarms.first().copied()
+            && at <= now.elapsed
+        {
+            self.alarms.pop_first();
+            self.refresh(now.elapsed, id);
+        }
+        self.publish_again(now);
+        if self.sweep_at.is_some_and(|at| at <= now.elapsed) {
+            self.sweep(now);
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let Settings {
+            max_agents, linger, ..
+        } = self.settings;
+        Rules {
+            max_agents,
+            linger,
+            pressed: self.pressed,
+        }
+    }
+
+    /// Looks whether more company can still come for what gathers; where it cannot, every lane is due.
+    fn feel_pressure(&mut self, now: Now) {
+        let full = self.ledger.len() >= self.settings.prefetch.get() || !self.has_room();
+        let pressed = match (self.draining, full) {
+            (true, _) => Some(Cause::Drain),
+            (false, true) => Some(Cause::Prefetch),
+            (false, false) => None,
+        };
+        let grew = pressed.is_some() && self.pressed != pressed;
+        self.pressed = pressed;
+        if grew {
+            let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
+            ids.into_iter().for_each(|id| self.refresh(now.elapsed, id));
+        }
+    }
+
+    /// Looks anew when a lane's next batch is due; forgets a lane that holds nothing.
+    fn refresh(&mut self, now: Duration, id: LaneId) {
+        let rules = self.rules();
+        let Some(slot) = self.lanes.get_mut(id) else {
+            return;
+        };
+        if let Some(at) = slot.alarm.take() {
+            self.alarms.remove(&(at, id));
+        }
+        if slot.queued || slot.lane.flight.is_some() {
+            return;
+        }
+        match slot.lane.due(now, &rules) {
+            Due::Now => {
+                slot.queued = true;
+                self.turn.push_back(id);
+            }
+            Due::At(at) => {
+                slot.alarm = Some(at);
+                self.alarms.insert((at, id));
+            }
+            Due::Never if slot.lane.is_empty() => {
+                self.by_queue.remove(&slot.lane.queue);
+                self.lanes.remove(id);
+            }
+            Due::Never => {}
+        }
+    }
+
+    /// New deliveries are taken while calls may be made; and when the breaker waits for a probe and nothing is held that
+    /// could be one.
+    fn decide_intake(&mut self) {
+        let open = !self.draining
+            && match self.breaker.permit() {
+                Permit::Call => true,
+                Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),
+                Permit::Nothing => false,
+            };
+        if open != self.intake_open {
+            self.intake_open = open;
+            self.effects.push(Effect::Intake { open });
+        }
+    }
+
+    /// The session is over: tickets and publishes are void; calls go on and are remembered.
+    fn void(&mut self, now: Now) {
+        self.ledger.void();
+        self.telling.void();
+        let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            let mut leavers = lane::Leavers::default();
+            if let Some(slot) = self.lanes.get_mut(id) {
+                slot.lane.void(&mut leavers);
+            }
+            self.depart(now, leavers);
+            self.refresh(now.elapsed, id);
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.draining = true;
+        for ticket in self.ledger.tickets() {
+            self.effects.push(Effect::Settle {
+                ticket,
+                disposition: Disposition::GiveBack,
+            });
+        }
+        self.ledger.void();
+        self.telling.void();
+        self.in_flight.clear();
+    }
+
+    fn note_drained(&mut self) {
+        let empty = self.ledger.len() == 0 && self.in_flight.is_empty();
+        if self.draining && empty && !self.drained {
+            self.drained = true;
+            self.effects.push(Effect::Drained);
+        }
     }
 }

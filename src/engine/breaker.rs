@@ -1,0 +1,241 @@
+//! Whether the PBX is called at all: closed (calls pass), open (none does), half-open (one probe does).
+//!
+//! One breaker for the worker's one PBX. Knows nothing of lanes; time is passed in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BreakerSettings, CallId};
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    settings: BreakerSettings,
+    state: State,
+    /// Why it last opened; kept until it closes.
+    reason: Arc<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// `failures`: consecutive failed calls, over all PBX queues.
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Duration,
+        cooldown: Duration,
+    },
+    /// The cool-down is over; the next call is the probe.
+    Ajar {
+        cooldown: Duration,
+    },
+    /// The probe is under way.
+    Probing {
+        probe: CallId,
+        cooldown: Duration,
+    },
+}
+
+/// What the breaker allows now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Permit {
+    Call,
+    Probe,
+    Nothing,
+}
+
+impl Breaker {
+    pub(super) fn new(settings: BreakerSettings) -> Self {
+        Self {
+            settings,
+            state: State::Closed { failures: 0 },
+            reason: Arc::from(""),
+        }
+    }
+
+    pub(super) fn permit(&self) -> Permit {
+        match self.state {
+            State::Closed { .. } => Permit::Call,
+            State::Ajar { .. } => Permit::Probe,
+            State::Open { .. } | State::Probing { .. } => Permit::Nothing,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Why it is not closed.
+    pub(super) fn reason(&self) -> Option<&Arc<str>> {
+        (!self.is_closed()).then_some(&self.reason)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Open { until, .. } => Some(until),
+            State::Closed { .. } | State::Ajar { .. } | State::Probing { .. } => None,
+        }
+    }
+
+    /// Ends a cool-down that is over.
+    pub(super) fn tick(&mut self, now: Duration) {
+        if let State::Open { until, cooldown } = self.state
+            && now >= until
+        {
+            self.state = State::Ajar { cooldown };
+        }
+    }
+
+    pub(super) fn probe_left(&mut self, probe: CallId) {
+        if let State::Ajar { cooldown } = self.state {
+            self.state = State::Probing { probe, cooldown };
+        }
+    }
+
+    /// The PBX answered `call`, whatever it said of the agents.
+    pub(super) fn landed(&mut self, call: CallId) {
+        match self.state {
+            State::Closed { .. } => self.state = State::Closed { failures: 0 },
+            State::Probing { probe, .. } if probe == call => {
+                self.state = State::Closed { failures: 0 };
+            }
+            // It left before the breaker opened: old news.
+            State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
+        }
+    }
+
+    /// `call` failed in a way that another one might not.
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        call: CallId,
+        message: &Arc<str>,
+        retry_after: Option<Duration>,
+    ) {
+        match self.state {
+            State::Closed { failures } if failures + 1 >= self.settings.failures.get() => {
+                self.open(now, self.settings.cooldown, message, retry_after);
+            }
+            State::Closed { failures } => {
+                self.state = State::Closed {
+                    failures: failures + 1,
+                }
+            }
+            State::Probing { probe, cooldown } if probe == call => {
+                self.open(now, cooldown.saturating_mul(2), message, retry_after);
+            }
+            State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
+        }
+    }
+
+    /// `call` failed in a way that every other one would: opens at once.
+    pub(super) fn fault(
+        &mut self,
+        now: Duration,
+        call: CallId,
+        message: &Arc<str>,
+        retry_after: Option<Duration>,
+    ) {
+        match self.state {
+            State::Closed { .. } => self.open(now, self.settings.cooldown, message, retry_after),
+            State::Probing { probe, cooldown } if probe == call => {
+                self.open(now, cooldown.saturating_mul(2), message, retry_after);
+            }
+            State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: Duration,
+        cooldown: Duration,
+        message: &Arc<str>,
+        retry_after: Option<Duration>,
+    ) {
+        let cooldown = cooldown.min(self.settings.cooldown_max);
+        let wait = cooldown.max(retry_after.unwrap_or_default());
+        self.state = State::Open {
+            until: now.saturating_add(wait),
+            cooldown,
+        };
+        self.reason = Arc::clone(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::super::batch::BatchId;
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn breaker(failures: u32) -> Breaker {
+        Breaker::new(BreakerSettings {
+            failures: NonZeroU32::new(failures).unwrap(),
+            cooldown: S(5),
+            cooldown_max: S(12),
+        })
+    }
+
+    fn why() -> Arc<str> {
+        "HTTP 503".into()
+    }
+
+    #[test]
+    fn only_consecutive_failures_open_it() {
+        let mut breaker = breaker(2);
+        breaker.failed(S(0), BatchId(1), &why(), None);
+        breaker.landed(BatchId(2));
+        breaker.failed(S(0), BatchId(3), &why(), None);
+        assert_eq!(breaker.permit(), Permit::Call);
+        breaker.failed(S(0), BatchId(4), &why(), None);
+        assert_eq!(breaker.permit(), Permit::Nothing);
+        assert_eq!(breaker.reason().unwrap().as_ref(), "HTTP 503");
+    }
+
+    #[test]
+    fn a_fault_opens_it_at_once_and_a_landed_probe_closes_it() {
+        let mut breaker = breaker(5);
+        breaker.fault(S(0), BatchId(1), &why(), None);
+        assert_eq!(breaker.deadline(), Some(S(5)));
+        breaker.tick(S(5));
+        assert_eq!(breaker.permit(), Permit::Probe);
+        breaker.probe_left(BatchId(2));
+        assert_eq!(breaker.permit(), Permit::Nothing);
+        breaker.landed(BatchId(2));
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn the_cool_down_doubles_with_each_failed_probe_up_to_its_cap() {
+        let mut breaker = breaker(1);
+        breaker.failed(S(0), BatchId(1), &why(), None);
+        let mut waits = vec![];
+        for n in 2..5 {
+            let until = breaker.deadline().unwrap();
+            breaker.tick(until);
+            breaker.probe_left(BatchId(n));
+            breaker.failed(until, BatchId(n), &why(), None);
+            waits.push((breaker.deadline().unwrap() - until).as_secs());
+        }
+        assert_eq!(waits, [10, 12, 12]);
+    }
+
+    #[test]
+    fn a_call_that_left_before_it_opened_neither_closes_nor_prolongs_it() {
+        let mut breaker = breaker(1);
+        breaker.failed(S(0), BatchId(2), &why(), None);
+        breaker.landed(BatchId(1));
+        breaker.failed(S(3), BatchId(1), &why(), None);
+        assert_eq!(breaker.deadline(), Some(S(5)));
+    }
+
+    #[test]
+    fn a_retry_after_longer_than_the_cool_down_is_waited_for() {
+        let mut breaker = breaker(1);
+        breaker.failed(S(0), BatchId(1), &why(), Some(S(30)));
+        assert_eq!(breaker.deadline(), Some(S(30)));
+    }
+}

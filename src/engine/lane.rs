@@ -1,0 +1,510 @@
+//! One PBX queue: what waits (folded, replaced, in order), what is under way, what waits for a retry.
+//!
+//! Decides what the next batch of its queue would be and when that is due; whether it may leave is the engine's business.
+
+mod line;
+mod shelves;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) use line::Waiter;
+use line::{Joined, Line, Place};
+use shelves::{Group, Shelves};
+
+use super::Now;
+use super::batch::{Batch, Cause};
+use super::bounded::Map;
+use super::job::{Action, Agent, JobId, OutcomeId, PbxQueue, Timestamp};
+use super::outcome::Code;
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) queue: PbxQueue,
+    lines: Map<Agent, Line>,
+    shelves: Shelves,
+    pub(super) flight: Option<Flight>,
+    /// Fewer agents per call than the settings allow, while this queue's batches make the PBX fail.
+    limit: Option<NonZeroUsize>,
+    next_seq: u64,
+}
+
+/// The call under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) batch: Arc<Batch>,
+    pub(super) probe: bool,
+    pub(super) split: bool,
+}
+
+/// When a lane's next batch may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Now,
+    At(Duration),
+    Never,
+}
+
+/// What decides whether a batch is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) max_agents: NonZeroUsize,
+    pub(super) linger: Duration,
+    /// No more company can come: a drain has begun or prefetch is used up.
+    pub(super) pressed: Option<Cause>,
+}
+
+/// What leaves with the next call.
+#[derive(Debug)]
+pub(super) struct Load {
+    pub(super) action: Action,
+    pub(super) cause: Cause,
+    pub(super) split: bool,
+    /// Never empty.
+    pub(super) agents: Vec<Agent>,
+}
+
+/// A waiter whose end is decided.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) waiter: Waiter,
+    pub(super) code: Code,
+    pub(super) message: Option<Arc<str>>,
+    pub(super) superseded_by: Option<JobId>,
+}
+
+/// Those who left the lane.
+#[derive(Debug, Default)]
+pub(super) struct Leavers {
+    pub(super) ended: Vec<Ending>,
+    /// Undecided and without a ticket: RabbitMQ will deliver them again.
+    pub(super) dropped: Vec<Waiter>,
+}
+
+/// What follows for one waiter after a call.
+#[derive(Debug)]
+pub(super) enum Fate {
+    End {
+        code: Code,
+        message: Option<Arc<str>>,
+    },
+    Again,
+}
+
+/// Where an entry goes that is not done.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    At(Duration),
+    AtOnce,
+    Split,
+}
+
+impl Lane {
+    pub(super) fn new(queue: PbxQueue) -> Self {
+        Self {
+            queue,
+            lines: Map::default(),
+            shelves: Shelves::default(),
+            flight: None,
+            limit: None,
+            next_seq: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.flight.is_none() && self.lines.is_empty()
+    }
+
+    /// Agents that could be called now or later, not counting those that wait behind another job of their own.
+    pub(super) fn waiting(&self) -> usize {
+        self.shelves.len()
+    }
+
+    pub(super) fn retrying(&self) -> usize {
+        self.shelves.retrying()
+    }
+
+    pub(super) fn find(&mut self, agent: Agent, id: OutcomeId) -> Option<&mut Waiter> {
+        self.lines.get_mut(&agent)?.find(id)
+    }
+
+    pub(super) fn newest(&self, agent: Agent) -> Option<(Timestamp, &JobId)> {
+        self.lines.get(&agent)?.newest()
+    }
+
+    pub(super) fn admit(&mut self, now: Duration, waiter: Waiter) {
+        let agent = waiter.target.agent;
+        let seq = self.seq();
+        let line = self.lines.entry(agent).or_default();
+        match line.join(now, seq, waiter) {
+            Joined::Folded => {}
+            Joined::Replaced { shelved } => {
+                if let Some(shelved) = shelved {
+                    self.shelves.take_off(agent, Action::Pause, shelved);
+                }
+                self.place_front(agent);
+            }
+            Joined::Appended => self.place_front(agent),
+        }
+    }
+
+    pub(super) fn due(&self, now: Duration, rules: &Rules) -> Due {
+        if !self.shelves.splits.is_empty() {
+            return Due::Now;
+        }
+        let limit = self.limit(rules);
+        let mut next = self.shelves.next_retry();
+        for action in Action::ALL {
+            let ready = self.shelves.shelf(action);
+            let Some((_, since)) = ready.oldest() else {
+                continue;
+            };
+            if rules.pressed.is_some() || ready.is_urgent() || ready.len() >= limit {
+                return Due::Now;
+            }
+            let lingered = since.saturating_add(rules.linger);
+            next = Some(next.map_or(lingered, |at| at.min(lingered)));
+        }
+        match next {
+            Some(at) if at <= now => Due::Now,
+            Some(at) => Due::At(at),
+            None => Due::Never,
+        }
+    }
+
+    /// The next call's agents, if one is due; expired jobs are taken out first. As a probe it is due at once.
+    pub(super) fn load(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        probe: bool,
+        leavers: &mut Leavers,
+    ) -> Option<Load> {
+        self.end_waits(if probe { Duration::MAX } else { now.elapsed });
+        loop {
+            let (action, cause, split, picked) = self.pick(now.elapsed, rules, probe)?;
+            let mut agents = Vec::with_capacity(picked.len());
+            for agent in picked {
+                if self.board(agent, now, leavers) {
+                    agents.push(agent);
+                }
+            }
+            if !agents.is_empty() {
+                return Some(Load {
+                    action,
+                    cause,
+                    split,
+                    agents,
+                });
+            }
+        }
+    }
+
+    /// Decides one agent of the call that is over, job by job.
+    pub(super) fn finish(
+        &mut self,
+        now: Duration,
+        agent: Agent,
+        mut fate: impl FnMut(&mut Waiter) -> Fate,
+        leavers: &mut Leavers,
+    ) -> Option<Unplaced> {
+        let line = self.lines.get_mut(&agent)?;
+        let mut entry = line.0.pop_front()?;
+        let mut released = Vec::new();
+        let mut kept = Vec::new();
+        for mut waiter in entry.waiters.drain(..) {
+            match fate(&mut waiter) {
+                Fate::End { code, message } => {
+                    end(waiter, code, message, &mut released, leavers);
+                }
+                Fate::Again if waiter.ticket.is_none() => {
+                    released.append(&mut waiter.replaces);
+                    leavers.dropped.push(waiter);
+                }
+                Fate::Again => kept.push(waiter),
+            }
+        }
+        let (released, void): (Vec<_>, Vec<_>) = released
+            .into_iter()
+            .partition(|waiter| waiter.ticket.is_some());
+        leavers.dropped.extend(void);
+        let spent = kept.iter().map(|waiter| waiter.progress.counted).max();
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        line.restore(0, now, seq, released);
+        if let Some(counted) = spent {
+            entry.waiters = kept;
+            entry.urgent = true;
+            line.give_back(entry);
+            return Some(Unplaced { agent, counted });
+        }
+        self.place_front(agent);
+        None
+    }
+
+    /// Says where an agent that [`Lane::finish`] left over goes.
+    pub(super) fn put(&mut self, unplaced: &Unplaced, next: Next) {
+        let agent = unplaced.agent;
+        let Some(entry) = self
+            .lines
+            .get_mut(&agent)
+            .and_then(|line| line.0.front_mut())
+        else {
+            return;
+        };
+        match next {
+            Next::At(due) => self.shelves.put_later(agent, entry, due),
+            Next::AtOnce => self.shelves.put_ready(agent, entry),
+            Next::Split => entry.place = Place::Split,
+        }
+    }
+
+    /// Queues the two halves of a refused batch, to go out before anything else.
+    pub(super) fn split(&mut self, action: Action, left_over: &[Unplaced]) {
+        let agents: Vec<Agent> = left_over.iter().map(|unplaced| unplaced.agent).collect();
+        let (first, second) = agents.split_at(agents.len().div_ceil(2));
+        for half in [second, first] {
+            if !half.is_empty() {
+                self.shelves.splits.push_front(Group {
+                    action,
+                    agents: half.to_vec(),
+                });
+            }
+        }
+    }
+
+    /// Gives up splitting: what is left of it becomes ordinary retries, due at `due`.
+    pub(super) fn dissolve(&mut self, due: Duration) {
+        for group in std::mem::take(&mut self.shelves.splits) {
+            for agent in group.agents {
+                if let Some(entry) = self.lines.get_mut(&agent).and_then(|l| l.0.front_mut()) {
+                    entry.urgent = true;
+                    self.shelves.put_later(agent, entry, due);
+                }
+            }
+        }
+    }
+
+    /// A probe of `size` agents failed: the next batch of this queue is half as large.
+    pub(super) fn halve(&mut self, size: u32) {
+        let half = usize::try_from(size / 2).unwrap_or(usize::MAX);
+        self.limit = Some(NonZeroUsize::new(half).unwrap_or(NonZeroUsize::MIN));
+    }
+
+    /// A call landed: batches may grow again, doubling up to what the settings allow.
+    pub(super) fn grow(&mut self, max_agents: NonZeroUsize) {
+        self.limit = self
+            .limit
+            .map(|limit| limit.saturating_mul(NonZeroUsize::MIN.saturating_add(1)))
+            .filter(|limit| *limit < max_agents);
+    }
+
+    /// Takes out what has expired and is not under way. Returns the next expiry of what stays.
+    pub(super) fn sweep(&mut self, now: Now, leavers: &mut Leavers) -> Option<Timestamp> {
+        let mut expired = Vec::new();
+        let mut next: Option<Timestamp> = None;
+        for (agent, line) in &self.lines {
+            for entry in &line.0 {
+                for at in entry
+                    .waiters
+                    .iter()
+                    .filter_map(|waiter| waiter.job.expires_at)
+                {
+                    if at > now.wall {
+                        next = Some(next.map_or(at, |next| next.min(at)));
+                    } else if entry.place != Place::Called {
+                        expired.push(*agent);
+                    }
+                }
+            }
+        }
+        for agent in expired {
+            self.prune(agent, now, leavers);
+        }
+        next
+    }
+
+    /// The channel is gone: tickets are void, what waits is dropped, what is under way goes on.
+    pub(super) fn void(&mut self, leavers: &mut Leavers) {
+        self.shelves = Shelves::default();
+        self.lines.retain(|_, line| {
+            leavers.dropped.append(&mut line.void());
+            !line.0.is_empty()
+        });
+    }
+
+    fn seq(&mut self) -> u64 {
+        self.next_seq += 1;
+        self.next_seq
+    }
+
+    fn limit(&self, rules: &Rules) -> usize {
+        self.limit
+            .map_or(rules.max_agents, |limit| limit.min(rules.max_agents))
+            .get()
+    }
+
+    /// Makes every retry ready that is due by `until`.
+    fn end_waits(&mut self, until: Duration) {
+        while let Some(agent) = self.shelves.pop_later(until) {
+            if let Some(entry) = self
+                .lines
+                .get_mut(&agent)
+                .and_then(|line| line.0.front_mut())
+            {
+                self.shelves.put_ready(agent, entry);
+            }
+        }
+    }
+
+    /// Takes the agents of the next call off their shelves: a refused batch's part first, else the action whose oldest
+    /// entry came first among those that are due.
+    fn pick(
+        &mut self,
+        now: Duration,
+        rules: &Rules,
+        probe: bool,
+    ) -> Option<(Action, Cause, bool, Vec<Agent>)> {
+        if let Some(group) = self.shelves.splits.pop_front() {
+            let cause = if probe { Cause::Probe } else { Cause::Split };
+            return Some((group.action, cause, true, group.agents));
+        }
+        let limit = self.limit(rules);
+        let due = Action::ALL.into_iter().filter_map(|action| {
+            let ready = self.shelves.shelf(action);
+            let (seq, since) = ready.oldest()?;
+            let cause = if probe {
+                Cause::Probe
+            } else if ready.is_urgent() {
+                Cause::Retry
+            } else if ready.len() >= limit {
+                Cause::Full
+            } else if since.saturating_add(rules.linger) <= now {
+                Cause::Linger
+            } else {
+                rules.pressed?
+            };
+            Some((seq, action, cause))
+        });
+        let (_, action, cause) = due.min_by_key(|(seq, ..)| *seq)?;
+        Some((
+            action,
+            cause,
+            false,
+            self.shelves.shelf_mut(action).take(limit),
+        ))
+    }
+
+    /// Puts an agent into the call, unless every job that waits for it has expired.
+    fn board(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) -> bool {
+        let front = |lane: &mut Self| {
+            lane.lines
+                .get_mut(&agent)
+                .and_then(|line| line.0.front_mut())
+                .map(|entry| entry.seq)
+        };
+        let seq = front(self);
+        self.prune(agent, now, leavers);
+        let Some(entry) = self
+            .lines
+            .get_mut(&agent)
+            .and_then(|line| line.0.front_mut())
+        else {
+            return false;
+        };
+        let stays = Some(entry.seq) == seq;
+        if stays {
+            entry.place = Place::Called;
+        }
+        stays
+    }
+
+    /// Ends the expired jobs of an agent that are not under way.
+    fn prune(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) {
+        let Some(line) = self.lines.get_mut(&agent) else {
+            return;
+        };
+        let mut index = 0;
+        while let Some(entry) = line.0.get_mut(index) {
+            if entry.place == Place::Called {
+                index += 1;
+                continue;
+            }
+            let mut released = Vec::new();
+            for waiter in entry
+                .waiters
+                .extract_if(.., |waiter| waiter.expired(now.wall))
+            {
+                end(waiter, Code::Expired, None, &mut released, leavers);
+            }
+            let seq = self.next_seq;
+            self.next_seq += 1;
+            if entry.waiters.is_empty() {
+                self.shelves
+                    .take_off(agent, entry.action, (entry.place, entry.seq));
+                line.0.remove(index);
+                line.restore(index, now.elapsed, seq, released);
+                // What now stands here has not been looked at, unless nothing does.
+                continue;
+            }
+            line.restore(index + 1, now.elapsed, seq, released);
+            index += 1;
+        }
+        self.place_front(agent);
+    }
+
+    /// Makes the front entry of a line ready if it has just become the front; forgets an empty line.
+    fn place_front(&mut self, agent: Agent) {
+        let Some(line) = self.lines.get_mut(&agent) else {
+            return;
+        };
+        match line.0.front_mut() {
+            Some(entry) if entry.place == Place::Behind => self.shelves.put_ready(agent, entry),
+            Some(_) => {}
+            None => {
+                self.lines.remove(&agent);
+            }
+        }
+    }
+}
+
+/// An agent whose call is over and whose next place is not yet said; see [`Lane::put`].
+#[derive(Debug)]
+#[must_use = "an agent without a place is never called again"]
+pub(super) struct Unplaced {
+    agent: Agent,
+    /// Most counted attempts of the jobs that wait for it.
+    pub(super) counted: u32,
+}
+
+/// Ends one waiter. Pauses that it stood in for end with it if it succeeded, and are released if not.
+fn end(
+    mut waiter: Waiter,
+    code: Code,
+    message: Option<Arc<str>>,
+    released: &mut Vec<Waiter>,
+    leavers: &mut Leavers,
+) {
+    let replaced = std::mem::take(&mut waiter.replaces);
+    if code.status() == super::outcome::Status::Succeeded {
+        for pause in replaced {
+            let superseded_by = Some(waiter.job.id.clone());
+            let code = Code::Superseded;
+            leavers.ended.push(Ending {
+                waiter: pause,
+                code,
+                message: None,
+                superseded_by,
+            });
+        }
+    } else {
+        released.extend(replaced);
+    }
+    leavers.ended.push(Ending {
+        waiter,
+        code,
+        message,
+        superseded_by: None,
+    });
+}

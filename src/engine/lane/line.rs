@@ -1,0 +1,205 @@
+//! What is open for one agent on one PBX queue, in the order of arrival.
+//!
+//! Only the front entry may be called; the rest wait behind it. So order per agent is a property of the shape.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::job::{Action, Job, JobId, OutcomeId, Target, Ticket, Timestamp};
+use super::super::verdict::Progress;
+
+/// One job waiting for what becomes of one agent.
+#[derive(Debug)]
+pub(in super::super) struct Waiter {
+    pub(in super::super) job: Arc<Job>,
+    pub(in super::super) target: Target,
+    /// The agent's place in its job.
+    pub(in super::super) position: usize,
+    /// `None`: the channel it came on is gone. It is answered from memory when RabbitMQ delivers the job again.
+    pub(in super::super) ticket: Option<Ticket>,
+    /// Tickets of the same job sent again meanwhile; each is told on its own.
+    pub(in super::super) echoes: Vec<Ticket>,
+    /// Pauses that this remove stands in for, until it is known how it ends.
+    pub(in super::super) replaces: Vec<Waiter>,
+    pub(in super::super) progress: Progress,
+}
+
+impl Waiter {
+    pub(in super::super) fn expired(&self, wall: Timestamp) -> bool {
+        self.job.expires_at.is_some_and(|at| at <= wall)
+    }
+
+    fn void(&mut self) {
+        self.ticket = None;
+        self.echoes.clear();
+        self.replaces.iter_mut().for_each(Self::void);
+    }
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Behind another entry of its agent.
+    Behind,
+    /// May leave with the next batch.
+    Ready,
+    /// Waits for its retry.
+    Later { due: Duration },
+    /// In a part of a batch that was refused as a whole.
+    Split,
+    /// In the call under way.
+    Called,
+}
+
+/// Waiting jobs for one agent and one action: they share one place in a call.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Orders the entries of a lane as they came.
+    pub(super) seq: u64,
+    pub(super) since: Duration,
+    pub(super) action: Action,
+    pub(super) place: Place,
+    /// Has waited enough: leaves with the next batch, whatever the linger.
+    pub(super) urgent: bool,
+    /// Never empty.
+    pub(super) waiters: Vec<Waiter>,
+}
+
+impl Entry {
+    fn new((since, seq): (Duration, u64), action: Action, urgent: bool) -> Self {
+        Self {
+            seq,
+            since,
+            action,
+            place: Place::Behind,
+            urgent,
+            waiters: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Line(pub(super) VecDeque<Entry>);
+
+/// What an arriving job did to a line.
+#[derive(Debug)]
+pub(super) enum Joined {
+    /// It shares the place of waiting jobs that ask for the same.
+    Folded,
+    /// It took the place of waiting pauses; `shelved` is where their entry stood, if anywhere.
+    Replaced { shelved: Option<(Place, u64)> },
+    /// It waits on its own.
+    Appended,
+}
+
+impl Line {
+    /// Lets a job join: folded into waiting jobs that ask for the same (CONTRACT §4.4), in place of a waiting pause
+    /// (§4.5), or behind everything that came before (§4.3).
+    pub(super) fn join(&mut self, now: Duration, seq: u64, mut waiter: Waiter) -> Joined {
+        let action = waiter.job.action;
+        let mut entry = Entry::new((now, seq), action, false);
+        let mut joined = Joined::Appended;
+        match self.0.back_mut().filter(|last| last.place != Place::Called) {
+            Some(last) if last.action == action => {
+                last.waiters.push(waiter);
+                return Joined::Folded;
+            }
+            Some(pause) if action == Action::Remove => {
+                waiter.replaces = std::mem::take(&mut pause.waiters);
+                (entry.seq, entry.since, entry.urgent) = (pause.seq, pause.since, pause.urgent);
+                let shelved = (pause.place != Place::Behind).then_some((pause.place, pause.seq));
+                joined = Joined::Replaced { shelved };
+                self.0.pop_back();
+            }
+            Some(_) | None => {}
+        }
+        match self.0.back_mut() {
+            Some(before) if before.place != Place::Called && before.action == action => {
+                before.waiters.push(waiter);
+            }
+            Some(_) | None => {
+                entry.waiters.push(waiter);
+                self.0.push_back(entry);
+            }
+        }
+        joined
+    }
+
+    /// Puts pauses whose remove did not succeed back at `index`, together with a pause that waits there already.
+    pub(super) fn restore(
+        &mut self,
+        index: usize,
+        now: Duration,
+        seq: u64,
+        mut pauses: Vec<Waiter>,
+    ) {
+        if pauses.is_empty() {
+            return;
+        }
+        match self.0.get_mut(index) {
+            Some(next) if next.action == Action::Pause && next.place != Place::Called => {
+                pauses.append(&mut next.waiters);
+                next.waiters = pauses;
+            }
+            Some(_) | None => {
+                let mut entry = Entry::new((now, seq), Action::Pause, true);
+                entry.waiters = pauses;
+                self.0.insert(index.min(self.0.len()), entry);
+            }
+        }
+    }
+
+    /// Puts an entry that was called back to the front, together with waiting jobs that ask for the same.
+    pub(super) fn give_back(&mut self, mut entry: Entry) {
+        entry.place = Place::Behind;
+        if let Some(next) = self
+            .0
+            .front_mut()
+            .filter(|next| next.action == entry.action)
+        {
+            entry.waiters.append(&mut next.waiters);
+            self.0.pop_front();
+        }
+        self.0.push_front(entry);
+    }
+
+    /// The waiter whose outcome has this id, also if it is a pause that a remove replaces.
+    pub(super) fn find(&mut self, id: OutcomeId) -> Option<&mut Waiter> {
+        fn within(waiters: &mut [Waiter], id: OutcomeId) -> Option<&mut Waiter> {
+            waiters.iter_mut().find_map(|waiter| {
+                if waiter.target.outcome_id == id {
+                    return Some(waiter);
+                }
+                within(&mut waiter.replaces, id)
+            })
+        }
+        self.0
+            .iter_mut()
+            .find_map(|entry| within(&mut entry.waiters, id))
+    }
+
+    /// The job in this line that was asked for last, of those that say when.
+    pub(super) fn newest(&self) -> Option<(Timestamp, &JobId)> {
+        self.0
+            .iter()
+            .flat_map(|entry| &entry.waiters)
+            .flat_map(|waiter| std::iter::once(waiter).chain(&waiter.replaces))
+            .filter_map(|waiter| Some((waiter.job.requested_at?, &waiter.job.id)))
+            .max_by_key(|(at, _)| *at)
+    }
+
+    /// Voids every ticket. What is under way stays; what waits comes out, for RabbitMQ will deliver it again.
+    pub(super) fn void(&mut self) -> Vec<Waiter> {
+        let mut dropped = Vec::new();
+        self.0.retain_mut(|entry| {
+            if entry.place == Place::Called {
+                entry.waiters.iter_mut().for_each(Waiter::void);
+                return true;
+            }
+            dropped.append(&mut entry.waiters);
+            false
+        });
+        dropped
+    }
+}

@@ -1,0 +1,210 @@
+//! What is owed for each delivery before it may be acknowledged: its outcomes, its dead letter, and its turn.
+//!
+//! Knows nothing of calls. A ticket leaves here exactly once: settled, or void with its channel.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::DeadLetter;
+use super::bounded::Map;
+use super::job::{Agent, Job, OutcomeId, PbxQueue, Ticket, Timestamp};
+use super::outcome::Outcome;
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// In order of arrival.
+    records: BTreeMap<Ticket, Record>,
+    /// Open tickets of each agent on each PBX queue, in order of arrival.
+    lines: Map<(PbxQueue, Agent), Vec<Ticket>>,
+    /// Outcomes not yet confirmed, over all records.
+    owed: usize,
+}
+
+#[derive(Debug)]
+struct Record {
+    /// `None`: the message was no valid job.
+    job: Option<Arc<Job>>,
+    /// Agents without an outcome yet.
+    undecided: usize,
+    /// Outcomes without a confirm yet.
+    untold: usize,
+    /// Outcomes that call for a dead letter, by the agent's place in the job.
+    failures: Vec<(usize, Arc<Outcome>)>,
+    burial: Burial,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Burial {
+    NotAsked,
+    Asked,
+    Done,
+}
+
+impl Record {
+    fn is_done(&self) -> bool {
+        self.undecided == 0
+            && self.untold == 0
+            && (self.failures.is_empty() || self.burial == Burial::Done)
+    }
+}
+
+impl Ledger {
+    /// Deliveries held.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Outcomes not yet confirmed.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// The oldest delivery held.
+    pub(super) fn first(&self) -> Option<Ticket> {
+        self.records.first_key_value().map(|(ticket, _)| *ticket)
+    }
+
+    /// Every delivery held, in order of arrival.
+    pub(super) fn tickets(&self) -> Vec<Ticket> {
+        self.records.keys().copied().collect()
+    }
+
+    /// Notes a delivery. `job`: `None` if it is no valid job; it then owes one outcome.
+    pub(super) fn open(&mut self, ticket: Ticket, job: Option<Arc<Job>>) {
+        let undecided = job.as_ref().map_or(1, |job| job.targets().len());
+        for target in job
+            .iter()
+            .flat_map(|job| job.targets().iter().map(|t| (job.queue, t.agent)))
+        {
+            self.lines.entry(target).or_default().push(ticket);
+        }
+        self.owed += undecided;
+        let (failures, burial) = (Vec::new(), Burial::NotAsked);
+        self.records.insert(
+            ticket,
+            Record {
+                job,
+                undecided,
+                untold: 0,
+                failures,
+                burial,
+            },
+        );
+    }
+
+    /// An outcome was decided for the agent at `position` of the job. With `bury` it calls for a dead letter, which comes
+    /// back as soon as all agents are decided.
+    pub(super) fn decided(
+        &mut self,
+        ticket: Ticket,
+        position: usize,
+        outcome: &Arc<Outcome>,
+        bury: bool,
+        now: Timestamp,
+    ) -> Option<DeadLetter> {
+        let record = self.records.get_mut(&ticket)?;
+        record.undecided -= 1;
+        record.untold += 1;
+        if bury {
+            record.failures.push((position, Arc::clone(outcome)));
+        }
+        if record.undecided > 0 || record.failures.is_empty() {
+            return None;
+        }
+        record.burial = Burial::Asked;
+        record.failures.sort_by_key(|(position, _)| *position);
+        dead_letter(&record.failures, now)
+    }
+
+    /// The dead letter of a delivery once more, to try again.
+    pub(super) fn dead_letter(&self, ticket: Ticket, now: Timestamp) -> Option<DeadLetter> {
+        dead_letter(&self.records.get(&ticket)?.failures, now)
+    }
+
+    /// One outcome is confirmed. Returns the deliveries that may now be acknowledged, in order.
+    pub(super) fn told(&mut self, ticket: Ticket) -> Vec<Ticket> {
+        if let Some(record) = self.records.get_mut(&ticket) {
+            record.untold -= 1;
+            self.owed -= 1;
+        }
+        self.settle(ticket)
+    }
+
+    /// The dead letter is confirmed. Returns the outcomes it stands for and the deliveries that may now be acknowledged.
+    pub(super) fn buried(&mut self, ticket: Ticket) -> (Vec<OutcomeId>, Vec<Ticket>) {
+        let mut ids = Vec::new();
+        if let Some(record) = self.records.get_mut(&ticket) {
+            record.burial = Burial::Done;
+            ids.extend(record.failures.iter().map(|(_, outcome)| outcome.id));
+        }
+        (ids, self.settle(ticket))
+    }
+
+    /// Every ticket is void.
+    pub(super) fn void(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes out `ticket` and whatever waited only for its turn behind it (CONTRACT §4.8).
+    fn settle(&mut self, ticket: Ticket) -> Vec<Ticket> {
+        let mut settled = Vec::new();
+        let mut candidates = vec![ticket];
+        while let Some(ticket) = candidates.pop() {
+            let Some(record) = self.records.get(&ticket) else {
+                continue;
+            };
+            if !record.is_done() || !self.has_its_turn(ticket, record) {
+                continue;
+            }
+            let record = self.records.remove(&ticket);
+            settled.push(ticket);
+            let Some(job) = record.and_then(|record| record.job) else {
+                continue;
+            };
+            for target in job.targets() {
+                let key = (job.queue, target.agent);
+                let Some(line) = self.lines.get_mut(&key) else {
+                    continue;
+                };
+                line.remove(0);
+                match line.first() {
+                    Some(next) => candidates.push(*next),
+                    None => {
+                        self.lines.remove(&key);
+                    }
+                }
+            }
+        }
+        settled
+    }
+
+    fn has_its_turn(&self, ticket: Ticket, record: &Record) -> bool {
+        record.job.iter().all(|job| {
+            job.targets().iter().all(|target| {
+                self.lines
+                    .get(&(job.queue, target.agent))
+                    .and_then(|line| line.first())
+                    == Some(&ticket)
+            })
+        })
+    }
+}
+
+/// Status and code of the first that failed, the highest number of attempts (CONTRACT §6).
+fn dead_letter(failures: &[(usize, Arc<Outcome>)], at: Timestamp) -> Option<DeadLetter> {
+    let (_, first) = failures.first()?;
+    Some(DeadLetter {
+        code: first.conclusion.code,
+        message: first.conclusion.message.clone(),
+        agents: failures
+            .iter()
+            .filter_map(|(_, outcome)| outcome.agent)
+            .collect(),
+        attempts: failures
+            .iter()
+            .map(|(_, o)| o.conclusion.attempts)
+            .max()
+            .unwrap_or_default(),
+        at,
+    })
+}
