@@ -3,7 +3,18 @@
 //! Runs as one supervisor task that owns a *session* (a connection to consume and one to publish) and rebuilds it,
 //! for ever, with jittered backoff. Decides nothing about jobs.
 
+mod connection;
+mod intake;
+mod publisher;
+mod receipt;
+mod session;
 mod settings;
+mod supervisor;
+mod topology;
+
+use lapin::types::ShortString;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 pub use settings::{ClientIdentity, Names, Settings, Tls};
 
@@ -66,10 +77,51 @@ pub enum Event {
         epoch: Epoch,
         why: String,
     },
-    /// The topology that stands cannot be used, found before the first session stood. The supervisor has ended.
+    /// An attempt to build a session failed; another follows. At start, or after [`Event::Lost`].
+    Unreachable {
+        why: String,
+    },
+    /// The topology that stands (or the address) cannot be used, found before the first session stood. The supervisor has ended.
     Unusable {
         why: String,
     },
     /// Closed at our wish. The supervisor has ended.
     Closed,
+}
+
+/// Commands and events that may wait for the other side to take them.
+const CHANNEL_CAPACITY: usize = 64;
+
+/// The running broker side. It waits for its events to be taken, so the worker must go on taking them while it waits
+/// for room among the commands.
+#[derive(Debug)]
+pub struct Broker {
+    pub commands: mpsc::Sender<Command>,
+    pub events: mpsc::Receiver<Event>,
+    /// Ends after [`Event::Closed`] or [`Event::Unusable`], or when `commands` is dropped.
+    pub task: JoinHandle<()>,
+}
+
+/// Starts connecting at once, with intake shut. `seed` feeds the jitter of the waits between attempts.
+pub fn spawn(settings: Settings, seed: u64) -> Broker {
+    let (commands, commanded) = mpsc::channel(CHANNEL_CAPACITY);
+    let (told, events) = mpsc::channel(CHANNEL_CAPACITY);
+    let desk = session::Desk {
+        commands: commanded,
+        events: told,
+        intake_open: false,
+    };
+    let task = tokio::spawn(supervisor::run(settings, seed, desk));
+    Broker {
+        commands,
+        events,
+        task,
+    }
+}
+
+/// The longest start of `text` that AMQP's short string can hold: 255 bytes.
+fn short(text: &str) -> ShortString {
+    const BYTES_MAX: usize = 255;
+    let end = text.floor_char_boundary(BYTES_MAX);
+    ShortString::try_new(text.get(..end).unwrap_or_default()).unwrap_or_default()
 }

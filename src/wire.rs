@@ -2,6 +2,8 @@
 
 pub mod job;
 
+use bytes::Bytes;
+
 use crate::engine::job::Ticket;
 
 /// A message of the jobs queue as it came.
@@ -10,7 +12,8 @@ pub struct Incoming {
     pub ticket: Ticket,
     /// RabbitMQ's flag: it may have been delivered before.
     pub redelivered: bool,
-    pub body: Vec<u8>,
+    /// Shared with the broker side, which keeps it for a dead letter.
+    pub body: Bytes,
     pub message_id: Option<String>,
     pub correlation_id: Option<String>,
     /// The AMQP `timestamp` property: seconds since the Unix epoch.

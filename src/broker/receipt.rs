@@ -1,0 +1,212 @@
+//! What was delivered and not yet settled, and which acknowledgements to write for what was.
+//!
+//! Pure bookkeeping of one epoch: it writes nothing itself. What it never does: settle a delivery twice, settle one of
+//! another epoch, or acknowledge over the head of a delivery that is still held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::ShortString;
+
+use crate::engine::Disposition;
+use crate::engine::job::{Epoch, Ticket};
+
+/// What a dead letter needs of the delivery it stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) body: Bytes,
+    pub(super) properties: BasicProperties,
+    pub(super) routing_key: ShortString,
+}
+
+/// One acknowledgement to write on the jobs channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// This delivery and every unsettled one before it.
+    AckUpTo(u64),
+    Ack(u64),
+    GiveBack(u64),
+}
+
+/// The deliveries of one epoch. Bounded by prefetch.
+#[derive(Debug)]
+pub(super) struct Receipts {
+    epoch: Epoch,
+    held: BTreeMap<u64, Held>,
+    /// Settled, their acknowledgements not yet taken by [`Receipts::take_frames`].
+    acks: BTreeSet<u64>,
+    give_backs: BTreeSet<u64>,
+}
+
+impl Receipts {
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            held: BTreeMap::new(),
+            acks: BTreeSet::new(),
+            give_backs: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn hold(&mut self, tag: u64, held: Held) {
+        self.held.insert(tag, held);
+    }
+
+    /// `None` if the ticket is void: settled already, or of another epoch.
+    pub(super) fn held(&self, ticket: Ticket) -> Option<&Held> {
+        self.held
+            .get(&ticket.tag)
+            .filter(|_| ticket.epoch == self.epoch)
+    }
+
+    /// `false` if the ticket is void, and nothing was done.
+    pub(super) fn settle(&mut self, ticket: Ticket, disposition: Disposition) -> bool {
+        if ticket.epoch != self.epoch || self.held.remove(&ticket.tag).is_none() {
+            return false;
+        }
+        match disposition {
+            Disposition::Ack => self.acks.insert(ticket.tag),
+            Disposition::GiveBack => self.give_backs.insert(ticket.tag),
+        }
+    }
+
+    /// Nothing is settled that [`Receipts::take_frames`] has not yet handed out.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.acks.is_empty() && self.give_backs.is_empty()
+    }
+
+    /// The fewest frames that tell RabbitMQ of all that was settled, in the order of arrival: one for everything below
+    /// the first delivery that is held or to be given back, then one for each.
+    pub(super) fn take_frames(&mut self) -> Vec<Frame> {
+        let acks = std::mem::take(&mut self.acks);
+        let give_backs = std::mem::take(&mut self.give_backs);
+        let kept = self.held.keys().next().into_iter().chain(&give_backs).min();
+        let (below, above) = match kept {
+            Some(&kept) => (
+                acks.range(..kept).next_back().copied(),
+                acks.range(kept..).copied().collect(),
+            ),
+            None => (acks.last().copied(), Vec::new()),
+        };
+        below
+            .map(Frame::AckUpTo)
+            .into_iter()
+            .chain(above.into_iter().map(Frame::Ack))
+            .chain(give_backs.into_iter().map(Frame::GiveBack))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch(7);
+
+    fn ticket(tag: u64) -> Ticket {
+        Ticket { epoch: EPOCH, tag }
+    }
+
+    fn receipts(tags: std::ops::RangeInclusive<u64>) -> Receipts {
+        let mut receipts = Receipts::new(EPOCH);
+        for tag in tags {
+            receipts.hold(
+                tag,
+                Held {
+                    body: Bytes::new(),
+                    properties: BasicProperties::default(),
+                    routing_key: ShortString::default(),
+                },
+            );
+        }
+        receipts
+    }
+
+    fn frames(receipts: &mut Receipts, acks: &[u64], give_backs: &[u64]) -> Vec<Frame> {
+        for &tag in acks {
+            assert!(receipts.settle(ticket(tag), Disposition::Ack));
+        }
+        for &tag in give_backs {
+            assert!(receipts.settle(ticket(tag), Disposition::GiveBack));
+        }
+        receipts.take_frames()
+    }
+
+    #[test]
+    fn settling_everything_takes_one_frame() {
+        assert_eq!(
+            frames(&mut receipts(1..=4), &[3, 1, 4, 2], &[]),
+            [Frame::AckUpTo(4)]
+        );
+    }
+
+    #[test]
+    fn a_held_delivery_is_never_acknowledged_with_its_successors() {
+        let mut receipts = receipts(1..=6);
+        assert_eq!(
+            frames(&mut receipts, &[6, 1, 2, 4], &[]),
+            [Frame::AckUpTo(2), Frame::Ack(4), Frame::Ack(6)]
+        );
+        assert_eq!(frames(&mut receipts, &[3], &[]), [Frame::AckUpTo(3)]);
+        assert_eq!(frames(&mut receipts, &[5], &[]), [Frame::AckUpTo(5)]);
+    }
+
+    #[test]
+    fn a_delivery_to_be_given_back_is_never_acknowledged_with_its_successors() {
+        assert_eq!(
+            frames(&mut receipts(1..=5), &[1, 3, 5], &[4, 2]),
+            [
+                Frame::AckUpTo(1),
+                Frame::Ack(3),
+                Frame::Ack(5),
+                Frame::GiveBack(2),
+                Frame::GiveBack(4)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_ticket_settles_once_and_only_in_its_own_epoch() {
+        let mut receipts = receipts(1..=2);
+        let stranger = Ticket {
+            epoch: Epoch(6),
+            tag: 1,
+        };
+        assert!(!receipts.settle(stranger, Disposition::Ack));
+        assert!(receipts.held(stranger).is_none());
+        assert!(receipts.settle(ticket(1), Disposition::Ack));
+        assert!(!receipts.settle(ticket(1), Disposition::GiveBack));
+        assert!(!receipts.settle(ticket(9), Disposition::Ack));
+        assert_eq!(receipts.take_frames(), [Frame::AckUpTo(1)]);
+        assert!(receipts.is_flushed());
+        assert_eq!(receipts.take_frames(), []);
+    }
+
+    #[test]
+    fn whatever_the_order_every_settlement_is_written_once_and_nothing_else() {
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..200 {
+            let mut receipts = receipts(1..=40);
+            let mut order: Vec<u64> = (1..=40).collect();
+            random.shuffle(&mut order);
+            let mut unsettled: BTreeSet<u64> = (1..=40).collect();
+            for chunk in order.chunks(random.usize(1..9)) {
+                let (acks, give_backs): (Vec<u64>, Vec<u64>) =
+                    chunk.iter().partition(|_| random.u8(..4) > 0);
+                for frame in frames(&mut receipts, &acks, &give_backs) {
+                    let done: Vec<u64> = match frame {
+                        Frame::AckUpTo(tag) => unsettled.range(..=tag).copied().collect(),
+                        Frame::Ack(tag) | Frame::GiveBack(tag) => vec![tag],
+                    };
+                    assert!(!done.is_empty());
+                    for tag in done {
+                        assert!(chunk.contains(&tag), "{tag} was not settled");
+                        assert!(unsettled.remove(&tag), "{tag} was written before");
+                    }
+                }
+            }
+            assert!(unsettled.is_empty());
+        }
+    }
+}

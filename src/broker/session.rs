@@ -1,0 +1,293 @@
+//! One session: a connection to consume and acknowledge on, one to publish on, and the loop that serves the worker
+//! until something fails.
+//!
+//! Two connections, because RabbitMQ blocks publishers when memory or disk run short, and lapin then holds back every
+//! frame of that connection, acknowledgements included. Any failure ends the whole session: never is a part repaired,
+//! never does a ticket or a publish outlive its session.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::stream::{self, BoxStream};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::types::ShortString;
+use lapin::{Channel, Connection};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::connection::{ConnectError, Connector};
+use super::intake::{self, Intake, IntakeError};
+use super::publisher::{Answers, Letter, PublishError, Publisher};
+use super::receipt::{Frame, Receipts};
+use super::topology::{self, TopologyError};
+use super::{Command, Event, Publication, Settings, short};
+use crate::engine::Disposition;
+use crate::engine::job::{Epoch, Ticket};
+
+/// Longest wait, at the end, for what was commanded to be written and confirmed.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for RabbitMQ to agree to the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a session could not be built, or is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("acknowledgements could not be written: {0}")]
+    Settle(lapin::Error),
+    #[error("the connection was lost: {0}")]
+    Connection(lapin::Error),
+}
+
+/// The two ends that join the broker side to the worker. They outlive sessions.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) events: mpsc::Sender<Event>,
+    /// What the worker last said of [`Command::Intake`].
+    pub(super) intake_open: bool,
+}
+
+impl Desk {
+    pub(super) async fn tell(&self, event: Event) {
+        // A worker that is gone hears nothing, and its end of the commands is closed too, which ends the supervisor.
+        self.events.send(event).await.ok();
+    }
+}
+
+pub(super) struct Session {
+    epoch: Epoch,
+    results_exchange: ShortString,
+    dead_exchange: ShortString,
+    intake: Intake,
+    publisher: Publisher,
+    receipts: Receipts,
+    /// The acknowledgements being written. What is settled meanwhile gathers for the next round.
+    settling: Option<BoxFuture<'static, lapin::Result<()>>>,
+    alarms: BoxStream<'static, lapin::Event>,
+    consuming: Connection,
+    publishing: Connection,
+}
+
+impl Session {
+    pub(super) async fn build(
+        connector: &Connector,
+        settings: &Settings,
+        epoch: Epoch,
+    ) -> Result<Self, SessionError> {
+        let consuming = connector.connect("intake").await?;
+        let publishing = connector.connect("outcomes").await?;
+        let alarms =
+            stream::select(consuming.events_listener(), publishing.events_listener()).boxed();
+        topology::set_up(&consuming, settings).await?;
+        Ok(Self {
+            epoch,
+            results_exchange: short(&settings.names.results_exchange),
+            dead_exchange: short(&settings.names.dead_exchange),
+            intake: Intake::new(&consuming, settings).await?,
+            publisher: Publisher::new(&publishing).await?,
+            receipts: Receipts::new(epoch),
+            settling: None,
+            alarms,
+            consuming,
+            publishing,
+        })
+    }
+
+    /// Serves until the worker wants the end (`Ok`) or something fails.
+    pub(super) async fn run(&mut self, desk: &mut Desk) -> Result<(), SessionError> {
+        self.turn_intake(desk).await?;
+        loop {
+            self.start_settling();
+            tokio::select! {
+                command = desk.commands.recv() => match command {
+                    Some(Command::Publish { epoch, publications }) => self.publish(epoch, publications),
+                    Some(Command::Settle { settlements }) => self.settle(settlements),
+                    Some(Command::Intake { open }) => {
+                        desk.intake_open = open;
+                        self.turn_intake(desk).await?;
+                    }
+                    Some(Command::Close) | None => return Ok(()),
+                },
+                answers = self.publisher.next() => tell_answers(answers?, desk).await,
+                written = written(&mut self.settling) => written?,
+                burst = self.intake.next() => self.deliver(burst?, desk).await,
+                Some(alarm) = self.alarms.next() => heed(alarm)?,
+            }
+        }
+    }
+
+    /// Writes and confirms what was commanded, then closes; both within bounds, and whatever comes of it.
+    pub(super) async fn close(mut self) {
+        if timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
+            tracing::warn!("not everything was confirmed by RabbitMQ before closing");
+        }
+        let close = |connection: Connection| async move {
+            timeout(CLOSE_TIMEOUT, connection.close(200, "done".into()))
+                .await
+                .ok();
+        };
+        tokio::join!(close(self.consuming), close(self.publishing));
+    }
+
+    async fn flush(&mut self) {
+        loop {
+            self.start_settling();
+            let publishes_wait = !self.publisher.is_idle() && !self.publishing.status().blocked();
+            if self.settling.is_none() && !publishes_wait {
+                return;
+            }
+            let failed = tokio::select! {
+                written = written(&mut self.settling) => written.is_err(),
+                answers = self.publisher.next(), if publishes_wait => answers.is_err(),
+            };
+            if failed {
+                return;
+            }
+        }
+    }
+
+    async fn turn_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
+        match (self.intake.is_open(), desk.intake_open) {
+            (false, true) => {
+                self.intake.open().await?;
+                desk.tell(Event::Subscribed { subscribed: true }).await;
+            }
+            (true, false) => {
+                let rest = self.intake.close().await?;
+                self.deliver(rest, desk).await;
+                desk.tell(Event::Subscribed { subscribed: false }).await;
+            }
+            (true, true) | (false, false) => {}
+        }
+        Ok(())
+    }
+
+    async fn deliver(&mut self, burst: Vec<Delivery>, desk: &Desk) {
+        let deliveries: Vec<_> = burst
+            .into_iter()
+            .map(|delivery| {
+                let (incoming, held) = intake::split(delivery, self.epoch);
+                self.receipts.hold(incoming.ticket.tag, held);
+                incoming
+            })
+            .collect();
+        if !deliveries.is_empty() {
+            desk.tell(Event::Delivered { deliveries }).await;
+        }
+    }
+
+    fn publish(&mut self, epoch: Epoch, publications: Vec<Publication>) {
+        if epoch != self.epoch {
+            return;
+        }
+        for publication in publications {
+            match publication {
+                Publication::Outcome { tell, message } => {
+                    self.publisher
+                        .push(Letter::outcome(&self.results_exchange, tell, message));
+                }
+                Publication::DeadLetter { ticket, headers } => {
+                    if let Some(held) = self.receipts.held(ticket) {
+                        let letter = Letter::dead(&self.dead_exchange, ticket, held, headers);
+                        self.publisher.push(letter);
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, settlements: Vec<(Ticket, Disposition)>) {
+        let all = settlements.len();
+        let settled = settlements
+            .into_iter()
+            .filter(|(ticket, disposition)| self.receipts.settle(*ticket, *disposition))
+            .count();
+        if settled < all {
+            let void = all - settled;
+            tracing::debug!(
+                void,
+                "{void} jobs of a lost session were not settled: RabbitMQ delivers them again"
+            );
+        }
+    }
+
+    fn start_settling(&mut self) {
+        if self.settling.is_none() && !self.receipts.is_flushed() {
+            let channel = self.intake.channel();
+            let frames = self.receipts.take_frames();
+            self.settling = Some(Box::pin(async move {
+                try_join_all(frames.into_iter().map(|frame| write(&channel, frame))).await?;
+                Ok(())
+            }));
+        }
+    }
+}
+
+async fn write(channel: &Channel, frame: Frame) -> lapin::Result<()> {
+    match frame {
+        Frame::AckUpTo(tag) => {
+            channel
+                .basic_ack(tag, BasicAckOptions { multiple: true })
+                .await
+        }
+        Frame::Ack(tag) => {
+            channel
+                .basic_ack(tag, BasicAckOptions { multiple: false })
+                .await
+        }
+        Frame::GiveBack(tag) => {
+            let options = BasicNackOptions {
+                multiple: false,
+                requeue: true,
+            };
+            channel.basic_nack(tag, options).await
+        }
+    }
+}
+
+/// The end of the writing that is under way; waits for ever while there is none.
+async fn written(
+    settling: &mut Option<BoxFuture<'static, lapin::Result<()>>>,
+) -> Result<(), SessionError> {
+    let Some(writing) = settling else {
+        return std::future::pending().await;
+    };
+    let result = writing.await;
+    *settling = None;
+    result.map_err(SessionError::Settle)
+}
+
+async fn tell_answers(Answers { told, buried }: Answers, desk: &Desk) {
+    if !told.is_empty() {
+        desk.tell(Event::Told { results: told }).await;
+    }
+    if !buried.is_empty() {
+        desk.tell(Event::Buried { results: buried }).await;
+    }
+}
+
+fn heed(alarm: lapin::Event) -> Result<(), SessionError> {
+    if let lapin::Event::Error(error) = alarm {
+        return Err(SessionError::Connection(error));
+    }
+    if let lapin::Event::ConnectionBlocked(reason) = alarm {
+        tracing::warn!(
+            reason,
+            "RabbitMQ takes no publishes ({reason}): outcomes wait, and their jobs with them"
+        );
+    } else if let lapin::Event::ConnectionUnblocked = alarm {
+        tracing::info!("RabbitMQ takes publishes again");
+    }
+    Ok(())
+}
