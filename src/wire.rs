@@ -1,6 +1,11 @@
 //! Bytes to engine types and back. Knows JSON and the contract's field names; knows no AMQP library.
 
+pub mod dead_letter;
+mod excerpt;
 pub mod job;
+pub mod nameless;
+pub mod outcome;
+pub mod time;
 
 use bytes::Bytes;
 

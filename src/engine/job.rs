@@ -164,6 +164,13 @@ impl JobId {
     }
 }
 
+/// A UUID prints as 36 printable characters.
+impl From<Uuid> for JobId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid.to_string().into())
+    }
+}
+
 impl Borrow<str> for JobId {
     fn borrow(&self) -> &str {
         &self.0
