@@ -169,6 +169,17 @@ pub struct DeadLetter {
     pub at: Timestamp,
 }
 
+/// Something that became certain.
+#[derive(Debug, Clone)]
+pub enum Counted {
+    /// The broker took this outcome.
+    Told(Arc<Outcome>),
+    /// The broker took a dead letter.
+    Buried(Code),
+    /// No queue takes a publish; counted at each try.
+    Unroutable,
+}
+
 /// What the shell is to do. It does them in order and decides nothing.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -188,10 +199,14 @@ pub enum Effect {
         ticket: Ticket,
         letter: DeadLetter,
     },
+    /// `held_for`: since its delivery.
     Settle {
         ticket: Ticket,
         disposition: Disposition,
+        held_for: Duration,
     },
+    /// For the metrics.
+    Count(Counted),
     /// The drain is over: nothing is held any more.
     Drained,
 }
@@ -429,7 +444,9 @@ impl Engine {
         self.pressed = pressed;
         if grew {
             let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
-            ids.into_iter().for_each(|id| self.refresh(now.elapsed, id));
+            for id in ids {
+                self.refresh(now.elapsed, id);
+            }
         }
     }
 
@@ -494,10 +511,12 @@ impl Engine {
 
     fn give_back(&mut self) {
         self.draining = true;
-        for ticket in self.ledger.tickets() {
+        for (ticket, since) in self.ledger.tickets() {
+            let (disposition, held_for) = (Disposition::GiveBack, self.now.saturating_sub(since));
             self.effects.push(Effect::Settle {
                 ticket,
-                disposition: Disposition::GiveBack,
+                disposition,
+                held_for,
             });
         }
         self.ledger.void();

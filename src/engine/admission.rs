@@ -5,29 +5,51 @@ use std::time::Duration;
 
 use super::job::{Action, Job, JobId, Target, Ticket};
 use super::lane::{Ending, Lane, Leavers, Waiter};
+use super::ledger::Claim;
 use super::outcome::{Code, Conclusion, Outcome, Status};
 use super::{Engine, LaneId, Now, Slot};
 
 /// Least time between two looks for expired jobs.
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
+const EXPIRED: &str = "its time passed before it was done";
+
+/// Why a job is not even put into its lane.
+struct Objection {
+    code: Code,
+    message: Option<Arc<str>>,
+    superseded_by: Option<JobId>,
+}
+
+impl Objection {
+    fn new(code: Code, message: &str) -> Self {
+        Self {
+            code,
+            message: Some(message.into()),
+            superseded_by: None,
+        }
+    }
+}
+
 impl Engine {
     pub(super) fn admit(&mut self, now: Now, ticket: Ticket, job: &Arc<Job>, redelivered: bool) {
-        self.ledger.open(ticket, Some(Arc::clone(job)));
+        self.ledger.open(now.elapsed, ticket, Some(Arc::clone(job)));
         for (position, target) in job.targets().iter().enumerate() {
+            let claim = Claim { ticket, position };
             let id = target.outcome_id;
             let recalled = self
                 .memory
                 .recall(&id, now.elapsed, ticket.epoch, redelivered);
             if let Some(recalled) = recalled {
-                self.tell(now, ticket, position, &recalled.outcome, recalled.bury);
+                self.tell(now, claim, &recalled.outcome, recalled.bury);
             } else if let Some(waiter) = self.waiter(job, target) {
-                match waiter.ticket {
-                    Some(_) => waiter.echoes.push(ticket),
-                    None => (waiter.ticket, waiter.position) = (Some(ticket), position),
+                if waiter.claim.is_some() {
+                    waiter.echoes.push(claim);
+                } else {
+                    waiter.claim = Some(claim);
                 }
             } else {
-                self.admit_one(now, Some(ticket), (job, position, *target));
+                self.admit_one(now, claim, job, *target);
             }
         }
         if let Some(id) = self.by_queue.get(&job.queue).copied() {
@@ -44,38 +66,41 @@ impl Engine {
         outcome: &Arc<Outcome>,
         redelivered: bool,
     ) {
-        self.ledger.open(ticket, None);
+        self.ledger.open(now.elapsed, ticket, None);
+        let claim = Claim {
+            ticket,
+            position: 0,
+        };
         let recalled = redelivered
             .then(|| self.memory.recall_invalid(&outcome.id, ticket.epoch))
             .flatten();
         if let Some(recalled) = recalled {
-            self.tell(now, ticket, 0, &recalled.outcome, recalled.bury);
+            self.tell(now, claim, &recalled.outcome, recalled.bury);
         } else {
             self.memory
                 .remember(outcome, now.elapsed, Some(ticket.epoch));
-            self.tell(now, ticket, 0, outcome, true);
+            self.tell(now, claim, outcome, true);
         }
     }
 
-    fn admit_one(
-        &mut self,
-        now: Now,
-        ticket: Option<Ticket>,
-        (job, position, target): (&Arc<Job>, usize, Target),
-    ) {
+    fn admit_one(&mut self, now: Now, claim: Claim, job: &Arc<Job>, target: Target) {
         let progress = self.memory.take_progress(&target.outcome_id);
-        let (job, echoes, replaces) = (Arc::clone(job), Vec::new(), Vec::new());
+        let (job, claim) = (Arc::clone(job), Some(claim));
+        let (echoes, replaces) = (Vec::new(), Vec::new());
         let waiter = Waiter {
             job,
             target,
-            position,
-            ticket,
+            claim,
             echoes,
             replaces,
             progress,
         };
-        if let Some((code, message, superseded_by)) = self.objection(now, &waiter) {
-            let message = message.map(Arc::from);
+        if let Some(Objection {
+            code,
+            message,
+            superseded_by,
+        }) = self.objection(now, &waiter)
+        {
             self.conclude(
                 now,
                 Ending {
@@ -98,12 +123,7 @@ impl Engine {
         }
     }
 
-    /// Why a job is not even put into its lane, if so.
-    fn objection(
-        &self,
-        now: Now,
-        waiter: &Waiter,
-    ) -> Option<(Code, Option<String>, Option<JobId>)> {
+    fn objection(&self, now: Now, waiter: &Waiter) -> Option<Objection> {
         let job = &waiter.job;
         let policy = &self.settings.policy;
         let allowed = match job.action {
@@ -115,27 +135,26 @@ impl Engine {
                 "the settings of this worker (policy.actions) do not allow {}",
                 job.action
             );
-            return Some((Code::ForbiddenByPolicy, Some(why), None));
+            return Some(Objection::new(Code::ForbiddenByPolicy, &why));
         }
         let off_limits = |queues: &Vec<_>| !queues.contains(&job.queue);
         if job.action == Action::Remove && policy.remove_queues.as_ref().is_some_and(off_limits) {
             let why = "the settings of this worker (policy.remove_queues) do not allow removing from this queue";
-            return Some((Code::ForbiddenByPolicy, Some(why.to_owned()), None));
+            return Some(Objection::new(Code::ForbiddenByPolicy, why));
         }
         if waiter.expired(now.wall) {
-            return Some((Code::Expired, None, None));
+            return Some(Objection::new(Code::Expired, EXPIRED));
         }
         if let Some(by) = self.newer(waiter) {
-            return Some((Code::Superseded, None, Some(by)));
+            let (code, message) = (Code::Superseded, None);
+            return Some(Objection {
+                code,
+                message,
+                superseded_by: Some(by),
+            });
         }
         let dry_run = job.dry_run || policy.dry_run;
-        dry_run.then(|| {
-            (
-                Code::DryRun,
-                Some("dry run: the PBX was not called".to_owned()),
-                None,
-            )
-        })
+        dry_run.then(|| Objection::new(Code::DryRun, "dry run: the PBX was not called"))
     }
 
     /// The job that was asked for after this one and is already carried out or waiting (CONTRACT §4.6).
@@ -193,7 +212,7 @@ impl Engine {
             superseded_by,
         } = ending;
         let message = message.or_else(|| match (code, &superseded_by) {
-            (Code::Expired, _) => Some("its time passed before the PBX had taken it".into()),
+            (Code::Expired, _) => Some(EXPIRED.into()),
             (Code::Superseded, Some(by)) => Some(format!("superseded by job {by}").into()),
             _ => None,
         });
@@ -212,18 +231,18 @@ impl Engine {
         self.memory.remember(
             &outcome,
             now.elapsed,
-            waiter.ticket.map(|ticket| ticket.epoch),
+            waiter.claim.map(|claim| claim.ticket.epoch),
         );
         if let (Status::Succeeded, Some(at)) = (code.status(), waiter.job.requested_at) {
             self.memory
                 .carried_out(waiter.job.queue, waiter.target.agent, at, &waiter.job.id);
         }
         let bury = code.status().is_buried();
-        if let Some(ticket) = waiter.ticket {
-            self.tell(now, ticket, waiter.position, &outcome, bury);
+        if let Some(claim) = waiter.claim {
+            self.tell(now, claim, &outcome, bury);
         }
         for echo in waiter.echoes {
-            self.tell(now, echo, 0, &outcome, false);
+            self.tell(now, echo, &outcome, false);
         }
     }
 

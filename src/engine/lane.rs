@@ -183,20 +183,15 @@ impl Lane {
     ) -> Option<Load> {
         self.end_waits(if probe { Duration::MAX } else { now.elapsed });
         loop {
-            let (action, cause, split, picked) = self.pick(now.elapsed, rules, probe)?;
-            let mut agents = Vec::with_capacity(picked.len());
-            for agent in picked {
+            let picked = self.pick(now.elapsed, rules, probe)?;
+            let mut agents = Vec::with_capacity(picked.agents.len());
+            for agent in picked.agents {
                 if self.board(agent, now, leavers) {
                     agents.push(agent);
                 }
             }
             if !agents.is_empty() {
-                return Some(Load {
-                    action,
-                    cause,
-                    split,
-                    agents,
-                });
+                return Some(Load { agents, ..picked });
             }
         }
     }
@@ -218,7 +213,7 @@ impl Lane {
                 Fate::End { code, message } => {
                     end(waiter, code, message, &mut released, leavers);
                 }
-                Fate::Again if waiter.ticket.is_none() => {
+                Fate::Again if waiter.claim.is_none() => {
                     released.append(&mut waiter.replaces);
                     leavers.dropped.push(waiter);
                 }
@@ -227,7 +222,7 @@ impl Lane {
         }
         let (released, void): (Vec<_>, Vec<_>) = released
             .into_iter()
-            .partition(|waiter| waiter.ticket.is_some());
+            .partition(|waiter| waiter.claim.is_some());
         leavers.dropped.extend(void);
         let spent = kept.iter().map(|waiter| waiter.progress.counted).max();
         let seq = self.next_seq;
@@ -360,15 +355,16 @@ impl Lane {
 
     /// Takes the agents of the next call off their shelves: a refused batch's part first, else the action whose oldest
     /// entry came first among those that are due.
-    fn pick(
-        &mut self,
-        now: Duration,
-        rules: &Rules,
-        probe: bool,
-    ) -> Option<(Action, Cause, bool, Vec<Agent>)> {
+    fn pick(&mut self, now: Duration, rules: &Rules, probe: bool) -> Option<Load> {
         if let Some(group) = self.shelves.splits.pop_front() {
             let cause = if probe { Cause::Probe } else { Cause::Split };
-            return Some((group.action, cause, true, group.agents));
+            let Group { action, agents } = group;
+            return Some(Load {
+                action,
+                cause,
+                split: true,
+                agents,
+            });
         }
         let limit = self.limit(rules);
         let due = Action::ALL.into_iter().filter_map(|action| {
@@ -388,12 +384,13 @@ impl Lane {
             Some((seq, action, cause))
         });
         let (_, action, cause) = due.min_by_key(|(seq, ..)| *seq)?;
-        Some((
+        let agents = self.shelves.shelf_mut(action).take(limit);
+        Some(Load {
             action,
             cause,
-            false,
-            self.shelves.shelf_mut(action).take(limit),
-        ))
+            split: false,
+            agents,
+        })
     }
 
     /// Puts an agent into the call, unless every job that waits for it has expired.

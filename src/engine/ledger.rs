@@ -4,32 +4,52 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::DeadLetter;
 use super::bounded::Map;
-use super::job::{Agent, Job, OutcomeId, PbxQueue, Ticket, Timestamp};
+use super::job::{Agent, Job, PbxQueue, Ticket, Timestamp};
 use super::outcome::Outcome;
+
+/// One agent of one delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) ticket: Ticket,
+    /// The agent's place in the delivery's job.
+    pub(super) position: usize,
+}
+
+/// A delivery that leaves the ledger, and when it came.
+pub(super) type Released = (Ticket, Duration);
+
+/// One agent's place on one PBX queue.
+type Membership = (PbxQueue, Agent);
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// In order of arrival.
     records: BTreeMap<Ticket, Record>,
     /// Open tickets of each agent on each PBX queue, in order of arrival.
-    lines: Map<(PbxQueue, Agent), Vec<Ticket>>,
+    lines: Map<Membership, Vec<Ticket>>,
     /// Outcomes not yet confirmed, over all records.
     owed: usize,
 }
+
+/// An outcome that calls for a dead letter, with its agent's place in the job.
+type Failure = (usize, Arc<Outcome>);
 
 #[derive(Debug)]
 struct Record {
     /// `None`: the message was no valid job.
     job: Option<Arc<Job>>,
+    /// When it came.
+    since: Duration,
     /// Agents without an outcome yet.
     undecided: usize,
     /// Outcomes without a confirm yet.
     untold: usize,
     /// Outcomes that call for a dead letter, by the agent's place in the job.
-    failures: Vec<(usize, Arc<Outcome>)>,
+    failures: Vec<Failure>,
     burial: Burial,
 }
 
@@ -65,12 +85,15 @@ impl Ledger {
     }
 
     /// Every delivery held, in order of arrival.
-    pub(super) fn tickets(&self) -> Vec<Ticket> {
-        self.records.keys().copied().collect()
+    pub(super) fn tickets(&self) -> Vec<Released> {
+        self.records
+            .iter()
+            .map(|(ticket, record)| (*ticket, record.since))
+            .collect()
     }
 
     /// Notes a delivery. `job`: `None` if it is no valid job; it then owes one outcome.
-    pub(super) fn open(&mut self, ticket: Ticket, job: Option<Arc<Job>>) {
+    pub(super) fn open(&mut self, now: Duration, ticket: Ticket, job: Option<Arc<Job>>) {
         let undecided = job.as_ref().map_or(1, |job| job.targets().len());
         for target in job
             .iter()
@@ -84,6 +107,7 @@ impl Ledger {
             ticket,
             Record {
                 job,
+                since: now,
                 undecided,
                 untold: 0,
                 failures,
@@ -92,21 +116,20 @@ impl Ledger {
         );
     }
 
-    /// An outcome was decided for the agent at `position` of the job. With `bury` it calls for a dead letter, which comes
+    /// An outcome was decided for one agent of a delivery. With `bury` it calls for a dead letter, which comes
     /// back as soon as all agents are decided.
     pub(super) fn decided(
         &mut self,
-        ticket: Ticket,
-        position: usize,
+        claim: Claim,
         outcome: &Arc<Outcome>,
         bury: bool,
         now: Timestamp,
     ) -> Option<DeadLetter> {
-        let record = self.records.get_mut(&ticket)?;
+        let record = self.records.get_mut(&claim.ticket)?;
         record.undecided -= 1;
         record.untold += 1;
         if bury {
-            record.failures.push((position, Arc::clone(outcome)));
+            record.failures.push((claim.position, Arc::clone(outcome)));
         }
         if record.undecided > 0 || record.failures.is_empty() {
             return None;
@@ -122,7 +145,7 @@ impl Ledger {
     }
 
     /// One outcome is confirmed. Returns the deliveries that may now be acknowledged, in order.
-    pub(super) fn told(&mut self, ticket: Ticket) -> Vec<Ticket> {
+    pub(super) fn told(&mut self, ticket: Ticket) -> Vec<Released> {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.untold -= 1;
             self.owed -= 1;
@@ -130,14 +153,22 @@ impl Ledger {
         self.settle(ticket)
     }
 
-    /// The dead letter is confirmed. Returns the outcomes it stands for and the deliveries that may now be acknowledged.
-    pub(super) fn buried(&mut self, ticket: Ticket) -> (Vec<OutcomeId>, Vec<Ticket>) {
-        let mut ids = Vec::new();
+    /// The outcomes that a delivery's dead letter stands for, in the job's order.
+    pub(super) fn failures(&self, ticket: Ticket) -> Vec<Arc<Outcome>> {
+        let failures = self
+            .records
+            .get(&ticket)
+            .into_iter()
+            .flat_map(|record| &record.failures);
+        failures.map(|(_, outcome)| Arc::clone(outcome)).collect()
+    }
+
+    /// The dead letter is confirmed. Returns the deliveries that may now be acknowledged, in order.
+    pub(super) fn buried(&mut self, ticket: Ticket) -> Vec<Released> {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.burial = Burial::Done;
-            ids.extend(record.failures.iter().map(|(_, outcome)| outcome.id));
         }
-        (ids, self.settle(ticket))
+        self.settle(ticket)
     }
 
     /// Every ticket is void.
@@ -146,7 +177,7 @@ impl Ledger {
     }
 
     /// Takes out `ticket` and whatever waited only for its turn behind it (CONTRACT §4.8).
-    fn settle(&mut self, ticket: Ticket) -> Vec<Ticket> {
+    fn settle(&mut self, ticket: Ticket) -> Vec<Released> {
         let mut settled = Vec::new();
         let mut candidates = vec![ticket];
         while let Some(ticket) = candidates.pop() {
@@ -156,9 +187,11 @@ impl Ledger {
             if !record.is_done() || !self.has_its_turn(ticket, record) {
                 continue;
             }
-            let record = self.records.remove(&ticket);
-            settled.push(ticket);
-            let Some(job) = record.and_then(|record| record.job) else {
+            let Some(record) = self.records.remove(&ticket) else {
+                continue;
+            };
+            settled.push((ticket, record.since));
+            let Some(job) = record.job else {
                 continue;
             };
             for target in job.targets() {
@@ -191,7 +224,7 @@ impl Ledger {
 }
 
 /// Status and code of the first that failed, the highest number of attempts (CONTRACT §6).
-fn dead_letter(failures: &[(usize, Arc<Outcome>)], at: Timestamp) -> Option<DeadLetter> {
+fn dead_letter(failures: &[Failure], at: Timestamp) -> Option<DeadLetter> {
     let (_, first) = failures.first()?;
     Some(DeadLetter {
         code: first.conclusion.code,

@@ -16,9 +16,15 @@ pub(super) const REMEMBERED_MAX: usize = 100_000;
 pub(super) struct Memory {
     dedup_window: Duration,
     ended: Fifo<OutcomeId, Ended>,
-    carried_out: Fifo<(PbxQueue, Agent), (Timestamp, JobId)>,
+    carried_out: Fifo<Membership, Newest>,
     unfinished: Fifo<OutcomeId, Progress>,
 }
+
+/// One agent's place on one PBX queue.
+type Membership = (PbxQueue, Agent);
+
+/// A job that was carried out, and when it was asked for.
+type Newest = (Timestamp, JobId);
 
 #[derive(Debug)]
 struct Ended {

@@ -6,19 +6,27 @@ use std::time::Duration;
 
 use super::bounded::Map;
 use super::job::Ticket;
+use super::ledger::{Claim, Released};
 use super::outcome::Outcome;
-use super::{Disposition, Effect, Engine, Now, Published, TellId};
+use super::{Counted, Disposition, Effect, Engine, Now, Published, TellId};
 
 /// What is published and not yet confirmed.
 #[derive(Debug)]
 pub(super) struct Telling {
     hold_unroutable: bool,
-    tells: Map<TellId, (Ticket, Arc<Outcome>, Tries)>,
+    tells: Map<TellId, Tell>,
     burials: Map<Ticket, Tries>,
     /// What is to be published once more, and when.
     again: BTreeSet<(Duration, Publish)>,
     unroutable: usize,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Tell {
+    ticket: Ticket,
+    outcome: Arc<Outcome>,
+    tries: Tries,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,58 +92,57 @@ impl Telling {
 }
 
 impl Engine {
-    /// An outcome was decided for the agent at `position` of the ticket's job: it is told, and if it was the job's last and
+    /// An outcome was decided for one agent of a delivery: it is told, and if it was the job's last and
     /// one of them calls for it, the job is buried.
-    pub(super) fn tell(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        position: usize,
-        outcome: &Arc<Outcome>,
-        bury: bool,
-    ) {
+    pub(super) fn tell(&mut self, now: Now, claim: Claim, outcome: &Arc<Outcome>, bury: bool) {
         self.telling.next += 1;
-        let tell = TellId(self.telling.next);
-        self.telling
-            .tells
-            .insert(tell, (ticket, Arc::clone(outcome), Tries::default()));
+        let (tell, ticket, tries) = (TellId(self.telling.next), claim.ticket, Tries::default());
+        let kept = Tell {
+            ticket,
+            outcome: Arc::clone(outcome),
+            tries,
+        };
+        self.telling.tells.insert(tell, kept);
         self.effects.push(Effect::Tell {
             tell,
             outcome: Arc::clone(outcome),
         });
-        if let Some(letter) = self
-            .ledger
-            .decided(ticket, position, outcome, bury, now.wall)
-        {
+        if let Some(letter) = self.ledger.decided(claim, outcome, bury, now.wall) {
             self.telling.burials.insert(ticket, Tries::default());
             self.effects.push(Effect::Bury { ticket, letter });
         }
     }
 
     pub(super) fn told(&mut self, now: Now, tell: TellId, published: Published) {
-        let Some((ticket, outcome, mut tries)) = self.telling.tells.remove(&tell) else {
+        let Some(mut open) = self.telling.tells.remove(&tell) else {
             return;
         };
+        if published == Published::Returned {
+            self.effects.push(Effect::Count(Counted::Unroutable));
+        }
         let discarded = published == Published::Returned && !self.telling.hold_unroutable;
         let published = if discarded {
             Published::Confirmed
         } else {
             published
         };
-        if let Some(failed) = self.telling.note(&mut tries, published) {
-            self.telling.tells.insert(tell, (ticket, outcome, tries));
+        if let Some(failed) = self.telling.note(&mut open.tries, published) {
+            self.telling.tells.insert(tell, open);
             self.try_again(now, failed, Publish::Tell(tell));
             return;
         }
-        for ticket in self.ledger.told(ticket) {
-            self.effects.push(Effect::Settle {
-                ticket,
-                disposition: Disposition::Ack,
-            });
+        if !discarded {
+            self.effects
+                .push(Effect::Count(Counted::Told(open.outcome)));
         }
+        let settled = self.ledger.told(open.ticket);
+        self.acknowledge(now, settled);
     }
 
     pub(super) fn buried(&mut self, now: Now, ticket: Ticket, published: Published) {
+        if published == Published::Returned {
+            self.effects.push(Effect::Count(Counted::Unroutable));
+        }
         let Some(mut tries) = self.telling.burials.remove(&ticket) else {
             return;
         };
@@ -144,14 +151,25 @@ impl Engine {
             self.try_again(now, failed, Publish::Bury(ticket));
             return;
         }
-        let (ids, settled) = self.ledger.buried(ticket);
-        for id in ids {
-            self.memory.buried(&id);
+        let outcomes = self.ledger.failures(ticket);
+        if let Some(first) = outcomes.first() {
+            self.effects
+                .push(Effect::Count(Counted::Buried(first.conclusion.code)));
         }
-        for ticket in settled {
+        for outcome in outcomes {
+            self.memory.buried(&outcome.id);
+        }
+        let settled = self.ledger.buried(ticket);
+        self.acknowledge(now, settled);
+    }
+
+    fn acknowledge(&mut self, now: Now, settled: Vec<Released>) {
+        for (ticket, since) in settled {
+            let (disposition, held_for) = (Disposition::Ack, now.elapsed.saturating_sub(since));
             self.effects.push(Effect::Settle {
                 ticket,
-                disposition: Disposition::Ack,
+                disposition,
+                held_for,
             });
         }
     }
@@ -171,8 +189,8 @@ impl Engine {
             self.telling.again.pop_first();
             match publish {
                 Publish::Tell(tell) => {
-                    if let Some((_, outcome, _)) = self.telling.tells.get(&tell) {
-                        let outcome = Arc::clone(outcome);
+                    if let Some(open) = self.telling.tells.get(&tell) {
+                        let outcome = Arc::clone(&open.outcome);
                         self.effects.push(Effect::Tell { tell, outcome });
                     }
                 }

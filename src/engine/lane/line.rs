@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::job::{Action, Job, JobId, OutcomeId, Target, Ticket, Timestamp};
+use super::super::job::{Action, Job, JobId, OutcomeId, Target, Timestamp};
+use super::super::ledger::Claim;
 use super::super::verdict::Progress;
 
 /// One job waiting for what becomes of one agent.
@@ -14,12 +15,10 @@ use super::super::verdict::Progress;
 pub(in super::super) struct Waiter {
     pub(in super::super) job: Arc<Job>,
     pub(in super::super) target: Target,
-    /// The agent's place in its job.
-    pub(in super::super) position: usize,
-    /// `None`: the channel it came on is gone. It is answered from memory when RabbitMQ delivers the job again.
-    pub(in super::super) ticket: Option<Ticket>,
-    /// Tickets of the same job sent again meanwhile; each is told on its own.
-    pub(in super::super) echoes: Vec<Ticket>,
+    /// `None`: the channel that the job came on is gone. It is answered from memory when RabbitMQ delivers the job again.
+    pub(in super::super) claim: Option<Claim>,
+    /// The same job sent again meanwhile; each is told on its own.
+    pub(in super::super) echoes: Vec<Claim>,
     /// Pauses that this remove stands in for, until it is known how it ends.
     pub(in super::super) replaces: Vec<Waiter>,
     pub(in super::super) progress: Progress,
@@ -31,7 +30,7 @@ impl Waiter {
     }
 
     fn void(&mut self) {
-        self.ticket = None;
+        self.claim = None;
         self.echoes.clear();
         self.replaces.iter_mut().for_each(Self::void);
     }
