@@ -3,5 +3,6 @@ pub mod admin;
 pub mod broker;
 pub mod engine;
 pub mod pbx;
+pub mod settings;
 pub mod telemetry;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! What the broker side is told of the settings. Plain values: files are already read, names already checked.
 
+use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use secrecy::{SecretSlice, SecretString};
@@ -31,11 +32,17 @@ pub struct Tls {
     pub client: Option<ClientIdentity>,
 }
 
-/// The client certificate and its key, as PEM.
-#[derive(Debug, Clone)]
+/// The client certificate and its key, as PEM. Either may hold the key, so neither prints.
+#[derive(Clone)]
 pub struct ClientIdentity {
     pub cert_pem: Vec<u8>,
     pub key_pem: SecretSlice<u8>,
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIdentity").finish_non_exhaustive()
+    }
 }
 
 /// The AMQP names of the topology.

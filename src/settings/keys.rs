@@ -1,0 +1,174 @@
+//! The keys there are, read off the defaults, so that no second list of them can drift.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::raw::Raw;
+
+/// What kind of value a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Whole,
+    Number,
+    Switch,
+    /// Of texts.
+    List,
+}
+
+impl Kind {
+    /// The kind in words, as expected of a value.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Whole => "a whole number",
+            Self::Number => "a finite number",
+            Self::Switch => "true or false",
+            Self::List => "a list of texts",
+        }
+    }
+
+    /// The kind of a default. A value that is absent by default is always a text.
+    fn of(default: &Value) -> Option<Self> {
+        match default {
+            Value::Null | Value::String(_) => Some(Self::Text),
+            Value::Bool(_) => Some(Self::Switch),
+            Value::Number(number) if number.is_i64() => Some(Self::Whole),
+            Value::Number(_) => Some(Self::Number),
+            Value::Array(_) => Some(Self::List),
+            Value::Object(_) => None,
+        }
+    }
+}
+
+/// Prefix of every environment variable that is a setting.
+pub(super) const PREFIX: &str = "CLOCKOUT_";
+
+/// All keys with their kinds, dotted: `pbx.texts.retry`.
+#[derive(Debug)]
+pub(super) struct Keys(BTreeMap<String, Kind>);
+
+impl Keys {
+    /// The keys of a tree of defaults.
+    pub(super) fn of(defaults: &Value) -> Self {
+        let mut keys = BTreeMap::new();
+        collect(defaults, "", &mut keys);
+        Self(keys)
+    }
+
+    pub(super) fn known() -> Self {
+        Self::of(&serde_json::to_value(Raw::default()).unwrap_or_default())
+    }
+
+    pub(super) fn kind(&self, key: &str) -> Option<Kind> {
+        self.0.get(key).copied()
+    }
+
+    pub(super) fn is_section(&self, path: &str) -> bool {
+        let starts = |key: &String| {
+            key.strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.0.keys().any(starts)
+    }
+
+    /// The other way to give the same secret: `pbx.api_key` and `pbx.api_key_file` are twins.
+    pub(super) fn twin(&self, key: &str) -> Option<String> {
+        let twin = match key.strip_suffix("_file") {
+            Some(inline) => inline.to_owned(),
+            None => format!("{key}_file"),
+        };
+        self.0.contains_key(&twin).then_some(twin)
+    }
+
+    /// The key that this environment variable sets.
+    pub(super) fn of_variable(&self, name: &str) -> Option<(&str, Kind)> {
+        let (key, kind) = self.0.iter().find(|(key, _)| variable(key) == name)?;
+        Some((key, *kind))
+    }
+
+    /// The known key that is written most like this one.
+    pub(super) fn nearest(&self, key: &str) -> &str {
+        let likeness = |known: &&String| strsim::normalized_damerau_levenshtein(known, key);
+        let by_likeness = |a: &&String, b: &&String| likeness(a).total_cmp(&likeness(b));
+        self.0.keys().max_by(by_likeness).map_or("", String::as_str)
+    }
+}
+
+fn collect(tree: &Value, path: &str, keys: &mut BTreeMap<String, Kind>) {
+    for (name, value) in tree.as_object().into_iter().flatten() {
+        let key = join(path, name);
+        match Kind::of(value) {
+            Some(kind) => {
+                keys.insert(key, kind);
+            }
+            None => collect(value, &key, keys),
+        }
+    }
+}
+
+/// Puts a name under a section; the empty path is the root.
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// The environment variable of a key: `pbx.texts.retry` is `CLOCKOUT_PBX_TEXTS_RETRY`.
+pub(super) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_keys_share_a_variable() {
+        let keys = Keys::known();
+        let variables: BTreeSet<_> = keys.0.keys().map(|key| variable(key)).collect();
+        assert_eq!(variables.len(), keys.0.len());
+        assert!(keys.0.len() > 40);
+    }
+
+    #[test]
+    fn only_secrets_have_twins() {
+        let keys = Keys::known();
+        let twins: Vec<_> = keys
+            .0
+            .keys()
+            .filter(|key| keys.twin(key).is_some())
+            .collect();
+        assert_eq!(
+            twins,
+            [
+                "amqp.url",
+                "amqp.url_file",
+                "pbx.api_key",
+                "pbx.api_key_file",
+                "pbx.password",
+                "pbx.password_file",
+                "pbx.username",
+                "pbx.username_file",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_most_alike() {
+        for (typo, known) in [
+            ("jobs.prefech", "jobs.prefetch"),
+            ("job.prefetch", "jobs.prefetch"),
+            ("prefetch", "jobs.prefetch"),
+            ("pbx.baseurl", "pbx.base_url"),
+            ("retry.attempt_max", "retry.attempts_max"),
+        ] {
+            assert_eq!(Keys::known().nearest(typo), known, "{typo}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! From raw settings to what they mean, and whether they fit together.
+
+mod broker;
+mod engine;
+mod pbx;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::check::Check;
+use super::raw::{self, Raw};
+use super::{BrokerOnly, Settings};
+use crate::{telemetry, wire};
+
+const PBX_NAME_CHARS_MAX: usize = 64;
+const WORKER_NAME_CHARS_MAX: usize = 128;
+
+/// All of it; a PBX to call is required.
+pub(super) fn worker(raw: Raw, check: &mut Check) -> Option<Settings> {
+    if raw.pbx.base_url.is_none() {
+        pbx::refuse_missing_address(check);
+    }
+    Parts::of(raw, check).into_settings()
+}
+
+/// What a command needs that talks to RabbitMQ alone. The rest is checked all the same, as far as it is given.
+pub(super) fn broker_only(raw: Raw, check: &mut Check) -> Option<BrokerOnly> {
+    let parts = Parts::of(raw, check);
+    Some(BrokerOnly {
+        broker: parts.broker?,
+        pbx_name: parts.pbx_name?,
+        log: parts.log?,
+    })
+}
+
+/// Each `None` where a problem was noted; `pbx` also if there is no address to call, `http_listen` if it is off.
+struct Parts {
+    broker: Option<crate::broker::Settings>,
+    pbx: Option<crate::pbx::client::Settings>,
+    engine: Option<crate::engine::Settings>,
+    jobs: Option<wire::job::Settings>,
+    pbx_name: Option<String>,
+    worker_name: Option<String>,
+    http_listen: Option<SocketAddr>,
+    log: Option<telemetry::Settings>,
+    grace: Option<Duration>,
+}
+
+impl Parts {
+    fn of(raw: Raw, check: &mut Check) -> Self {
+        let name = raw
+            .worker
+            .name
+            .clone()
+            .unwrap_or_else(super::default_worker_name);
+        let worker_name = check.printable("worker.name", name, WORKER_NAME_CHARS_MAX);
+        Self {
+            engine: engine::settings(&raw, check),
+            jobs: jobs(&raw.jobs.max_age, raw.policy.dry_run, check),
+            pbx_name: check.printable("pbx.name", raw.pbx.name.clone(), PBX_NAME_CHARS_MAX),
+            http_listen: http_listen(&raw.http.listen, check),
+            log: log(&raw.log, check),
+            grace: check.duration("shutdown.grace", &raw.shutdown.grace),
+            pbx: pbx::settings(raw.pbx, check),
+            broker: broker::settings(
+                broker::Sections {
+                    amqp: raw.amqp,
+                    jobs: raw.jobs,
+                    results: raw.results,
+                    dead: raw.dead,
+                    declare: raw.topology.declare,
+                },
+                worker_name.as_deref(),
+                check,
+            ),
+            worker_name,
+        }
+    }
+
+    fn into_settings(self) -> Option<Settings> {
+        Some(Settings {
+            broker: self.broker?,
+            pbx: self.pbx?,
+            engine: self.engine?,
+            jobs: self.jobs?,
+            pbx_name: self.pbx_name?,
+            worker_name: self.worker_name?,
+            http_listen: self.http_listen,
+            log: self.log?,
+            grace: self.grace?,
+        })
+    }
+}
+
+fn jobs(max_age: &str, dry_run: bool, check: &mut Check) -> Option<wire::job::Settings> {
+    let max_age = check.duration("jobs.max_age", max_age)?;
+    Some(wire::job::Settings {
+        max_age: Some(max_age).filter(|age| !age.is_zero()),
+        dry_run,
+    })
+}
+
+/// `None`: off.
+fn http_listen(text: &str, check: &mut Check) -> Option<SocketAddr> {
+    if text.is_empty() {
+        return None;
+    }
+    let expected = "an IP address and a port such as 127.0.0.1:9464 or [::]:9464, or \"\" for off";
+    check.known("http.listen", text, text.parse().ok(), expected)
+}
+
+fn log(raw: &raw::Log, check: &mut Check) -> Option<telemetry::Settings> {
+    let format = raw.format.parse().ok();
+    let format = check.known("log.format", &raw.format, format, "\"text\" or \"json\"");
+    let filter = telemetry::Filter::parse(&raw.filter).ok();
+    let expected =
+        "a level (error, warn, info, debug, trace) or target=level pairs, separated by commas";
+    let filter = check.known("log.filter", &raw.filter, filter, expected);
+    Some(telemetry::Settings {
+        format: format?,
+        filter: filter?,
+    })
+}

@@ -1,0 +1,143 @@
+//! The sections about RabbitMQ.
+
+use crate::broker::{ClientIdentity, Names, Settings, Tls};
+use crate::settings::address;
+use crate::settings::check::Check;
+use crate::settings::problem::shown;
+use crate::settings::raw;
+
+/// The raw sections that this is about.
+pub(super) struct Sections {
+    pub(super) amqp: raw::Amqp,
+    pub(super) jobs: raw::Jobs,
+    pub(super) results: raw::Results,
+    pub(super) dead: raw::Dead,
+    pub(super) declare: bool,
+}
+
+pub(super) fn settings(
+    raw: Sections,
+    worker_name: Option<&str>,
+    check: &mut Check,
+) -> Option<Settings> {
+    let prefetch = raw.jobs.prefetch;
+    let delivery_limit = check.count(
+        "jobs.delivery_limit",
+        raw.jobs.delivery_limit,
+        raw::JOBS_DELIVERY_LIMIT_MAX,
+    );
+    let url = check.secret("amqp.url", Some(raw.amqp.url), raw.amqp.url_file);
+    let url = url.and_then(|url| {
+        let address = address::amqp(&url);
+        let address = address.map_err(|wrong| check.refuse("amqp.url", wrong, address::AMQP_FORM));
+        address.ok().map(|address| (url, address))
+    });
+    let tls = tls(
+        raw.amqp.ca_file,
+        raw.amqp.cert_file,
+        raw.amqp.key_file,
+        check,
+    );
+    let names = names(raw.jobs, raw.results, raw.dead, check);
+    let (url, address) = url?;
+    Some(Settings {
+        url: url.into(),
+        address,
+        tls,
+        names: names?,
+        declare: raw.declare,
+        // What does not fit was noted with the engine's settings.
+        prefetch: u16::try_from(prefetch).ok()?.try_into().ok()?,
+        delivery_limit: delivery_limit?,
+        connection_name: format!("clockout {}", worker_name?),
+    })
+}
+
+fn tls(
+    ca_file: Option<String>,
+    cert_file: Option<String>,
+    key_file: Option<String>,
+    check: &mut Check,
+) -> Tls {
+    for (given, missing, key, other) in [
+        (&cert_file, &key_file, "amqp.cert_file", "amqp.key_file"),
+        (&key_file, &cert_file, "amqp.key_file", "amqp.cert_file"),
+    ] {
+        if given.is_some() && missing.is_none() {
+            check.refuse(
+                key,
+                format_args!("is given without {other}"),
+                "both, or neither",
+            );
+        }
+    }
+    let ca_pem = check.pem("amqp.ca_file", ca_file, "CERTIFICATE");
+    let cert_pem = check.pem("amqp.cert_file", cert_file, "CERTIFICATE");
+    let key_pem = check.pem("amqp.key_file", key_file, "PRIVATE KEY");
+    let client = cert_pem.zip(key_pem);
+    let client = client.map(|(cert_pem, key)| ClientIdentity {
+        cert_pem,
+        key_pem: key.into(),
+    });
+    Tls { ca_pem, client }
+}
+
+fn names(
+    jobs: raw::Jobs,
+    results: raw::Results,
+    dead: raw::Dead,
+    check: &mut Check,
+) -> Option<Names> {
+    let exchanges = [
+        ("jobs.exchange", &jobs.exchange),
+        ("results.exchange", &results.exchange),
+        ("dead.exchange", &dead.exchange),
+    ];
+    let queues = [
+        ("jobs.queue", &jobs.queue),
+        ("results.queue", &results.queue),
+        ("dead.queue", &dead.queue),
+    ];
+    refuse_same(&exchanges, check);
+    refuse_same(&queues, check);
+    let jobs_exchange = check.amqp_name("jobs.exchange", jobs.exchange);
+    let jobs_queue = check.amqp_name("jobs.queue", jobs.queue);
+    let results_exchange = check.amqp_name("results.exchange", results.exchange);
+    let results_queue = match results.queue.as_str() {
+        "" => Some(None),
+        _ => check.amqp_name("results.queue", results.queue).map(Some),
+    };
+    let dead_exchange = check.amqp_name("dead.exchange", dead.exchange);
+    let dead_queue = check.amqp_name("dead.queue", dead.queue);
+    Some(Names {
+        jobs_exchange: jobs_exchange?,
+        jobs_queue: jobs_queue?,
+        results_exchange: results_exchange?,
+        results_queue: results_queue?,
+        dead_exchange: dead_exchange?,
+        dead_queue: dead_queue?,
+    })
+}
+
+/// Two of the same name would feed the worker its own outcomes or dead letters as jobs.
+fn refuse_same(named: &[(&str, &String)], check: &mut Check) {
+    for (index, (key, name)) in named.iter().enumerate() {
+        let earlier = named
+            .iter()
+            .take(index)
+            .find(|(_, earlier)| earlier == name);
+        if let Some((other, _)) = earlier {
+            // A default is not to blame for a name that was given.
+            let (key, other) = if check.is_given(key) {
+                (key, other)
+            } else {
+                (other, key)
+            };
+            check.refuse(
+                key,
+                format_args!("is {}, as is {other}", shown(name)),
+                "another name",
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The sections about the worker itself: `policy`, `http`, `log`, `shutdown`, `worker`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::duration;
+
+/// What this worker may do at all.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Policy {
+    /// Actions that are allowed: "pause", "remove". Jobs for others end as `forbidden_by_policy`.
+    #[schemars(inner(regex(pattern = "^(pause|remove)$")))]
+    pub(in crate::settings) actions: Vec<String>,
+    /// PBX queues on which removing is allowed: numbers, or `["*"]` for all.
+    pub(in crate::settings) remove_queues: Vec<String>,
+    /// Do everything except the PBX call, whatever the job says.
+    pub(in crate::settings) dry_run: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            actions: vec!["pause".to_owned(), "remove".to_owned()],
+            remove_queues: vec!["*".to_owned()],
+            dry_run: false,
+        }
+    }
+}
+
+/// Probes, metrics and status over HTTP.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Http {
+    /// Address and port to listen on. "": off.
+    pub(in crate::settings) listen: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9464".to_owned(),
+        }
+    }
+}
+
+/// The log, on standard error.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Log {
+    /// "text" or "json".
+    #[schemars(extend("enum" = ["text", "json"]))]
+    pub(in crate::settings) format: String,
+    /// A level, or levels per module: `warn,clockout::broker=debug`.
+    pub(in crate::settings) filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: "text".to_owned(),
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// The orderly stop.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Shutdown {
+    /// How long what is held may take to finish; the rest goes back to RabbitMQ.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(in crate::settings) grace: String,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            grace: "30s".to_owned(),
+        }
+    }
+}
+
+/// This instance.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Worker {
+    /// Name of this instance in outcomes and in RabbitMQ's listings. Default: host name and process id.
+    pub(in crate::settings) name: Option<String>,
+}
