@@ -5,6 +5,7 @@
     reason = "what is missing fails the test, as it should"
 )]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use clockout::engine::batch::{Batch, BatchId, Cause};
 use clockout::engine::job::{Action, Agent, Echo, Job, JobHead, JobId, PbxQueue, Timestamp};
 use clockout::engine::outcome::{Code, Conclusion, Outcome};
 use clockout::engine::verdict::CallResult;
-use clockout::engine::{self, Disposition, QueueRow};
+use clockout::engine::{self, Counted, Disposition, QueueRow};
 use clockout::telemetry::Metrics;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -241,7 +242,8 @@ fn one_of_everything(metrics: &Metrics) {
         completed_at: now,
     };
     metrics.received();
-    metrics.outcome(&Outcome::of(&job, job.targets()[0], conclusion));
+    let outcome = Arc::new(Outcome::of(&job, job.targets()[0], conclusion));
+    metrics.count(&Counted::Told(outcome));
     metrics.batch(&Batch::new(
         BatchId(1),
         (queue, Action::Pause),
@@ -253,11 +255,10 @@ fn one_of_everything(metrics: &Metrics) {
         message: "no".into(),
     };
     metrics.call(Action::Pause, &refused, Duration::from_millis(20));
-    metrics.dead_letter(Code::Rejected);
-    metrics.settled(Disposition::Ack);
+    metrics.count(&Counted::Buried(Code::Rejected));
+    metrics.settled(Disposition::Ack, Duration::from_millis(300));
     metrics.lost(3);
-    metrics.job(Duration::from_millis(300));
-    metrics.unroutable();
+    metrics.count(&Counted::Unroutable);
     metrics.reconnected();
     metrics.observe(&engine::Snapshot {
         held: 7,
@@ -338,6 +339,22 @@ async fn each_metric_is_described_once_and_under_its_own_name() {
             "{sample}"
         );
     }
+}
+
+/// CONTRACT §9 in `docs/contract.md` and `/metrics` name the same metrics.
+#[tokio::test]
+async fn the_documented_metrics_are_those_that_are_shown() {
+    let body = World::new().await.get("/metrics").await.body;
+    let shown = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let rows = include_str!("../docs/contract.md").lines();
+    let documented = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    let documented = documented.filter(|name| name.starts_with("clockout_"));
+    assert_eq!(
+        shown.collect::<BTreeSet<_>>(),
+        documented.collect::<BTreeSet<_>>()
+    );
 }
 
 #[tokio::test]

@@ -25,9 +25,9 @@ use text::{COUNTER_SUFFIX, classic};
 use super::name::{self, Described};
 use crate::engine::batch::{Batch, Cause};
 use crate::engine::job::Action;
-use crate::engine::outcome::{Code, Outcome, Status};
+use crate::engine::outcome::Status;
 use crate::engine::verdict::CallResult;
-use crate::engine::{Disposition, Snapshot};
+use crate::engine::{Counted, Disposition, Snapshot};
 
 /// What is counted since the process started, for `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,11 +101,14 @@ impl Metrics {
         self.received.inc();
     }
 
-    /// One job was acknowledged or given back.
-    pub fn settled(&self, disposition: Disposition) {
-        self.settled
-            .get_or_create(&Settled::as_told(disposition))
-            .inc();
+    /// One job was acknowledged or given back, `held_for` after its receipt.
+    pub fn settled(&self, disposition: Disposition, held_for: Duration) {
+        let labels = Settled::as_told(disposition);
+        self.settled.get_or_create(&labels).inc();
+        match disposition {
+            Disposition::Ack => self.job_seconds.observe(held_for.as_secs_f64()),
+            Disposition::GiveBack => {}
+        }
     }
 
     /// `jobs` died with their channel, unsettled; RabbitMQ delivers them again.
@@ -113,15 +116,20 @@ impl Metrics {
         self.settled.get_or_create(&Settled::LOST).inc_by(jobs);
     }
 
-    /// One outcome was confirmed by the broker.
-    pub fn outcome(&self, outcome: &Outcome) {
-        let labels = Concluded::new(outcome.action, outcome.conclusion.code);
-        self.outcomes.get_or_create(&labels).inc();
-    }
-
-    /// One publish was returned: no queue takes it. Counts each try.
-    pub fn unroutable(&self) {
-        self.unroutable.inc();
+    /// What the engine asks to be counted.
+    pub fn count(&self, counted: &Counted) {
+        match counted {
+            Counted::Told(outcome) => {
+                let labels = Concluded::new(outcome.action, outcome.conclusion.code);
+                self.outcomes.get_or_create(&labels).inc();
+            }
+            Counted::Buried(code) => {
+                self.dead_letters.get_or_create(&OfCode::new(*code)).inc();
+            }
+            Counted::Unroutable => {
+                self.unroutable.inc();
+            }
+        }
     }
 
     /// One batch leaves for the PBX.
@@ -137,16 +145,6 @@ impl Metrics {
         self.calls.get_or_create(&Called::new(action, result)).inc();
         let seconds = self.call_seconds.get_or_create(&OfAction::new(action));
         seconds.observe(took.as_secs_f64());
-    }
-
-    /// One job was acknowledged, `took` after its receipt.
-    pub fn job(&self, took: Duration) {
-        self.job_seconds.observe(took.as_secs_f64());
-    }
-
-    /// One dead letter was confirmed by the broker.
-    pub fn dead_letter(&self, code: Code) {
-        self.dead_letters.get_or_create(&OfCode::new(code)).inc();
     }
 
     /// The broker was lost and is back.
