@@ -1,7 +1,11 @@
 //! Guards the tests' own promise: each plays alone on its broker, and a node survives what tests do to it.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use lapin::BasicProperties;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::support::{Node, Rabbit, Stage, stage};
 
@@ -17,13 +21,34 @@ async fn what_one_stage_publishes_no_other_stage_hears() {
 }
 
 #[tokio::test]
-async fn a_killed_node_comes_back_with_what_was_durable() {
-    let mut node = Node::start();
+async fn a_node_comes_back_on_the_same_port_with_what_was_durable() {
+    let node = Node::start();
     let rabbit = Rabbit::connect(&node.place().url).await;
     drop(rabbit.tap("durable-exchange").await);
-    node.kill();
-    node.start_again();
-    assert!(node.ctl(&["list_exchanges"]).contains("durable-exchange"));
+    for end in [Node::kill, Node::stop] {
+        end(&node);
+        node.start_again();
+        assert!(node.ctl(&["list_exchanges"]).contains("durable-exchange"));
+        Rabbit::connect(&node.place().url).await;
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_node_confirms_nothing_until_it_thaws() {
+    let node = Node::start();
+    let rabbit = Rabbit::connect(&node.place().url).await;
+    let mut tap = rabbit.tap("e").await;
+    node.freeze();
+    let publish = rabbit.publish("e", "key", b"", BasicProperties::default());
+    let mut publish = pin!(publish);
+    assert!(
+        timeout(Duration::from_millis(300), &mut publish)
+            .await
+            .is_err()
+    );
+    node.thaw();
+    publish.await;
+    assert_eq!(tap.next().await.routing_key, "key");
 }
 
 #[tokio::test]

@@ -13,10 +13,12 @@ mod worker;
 
 use std::fmt::Display;
 use std::future::Future;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 pub use broker::{Names, Place, place};
-pub use node::Node;
+pub use node::{Node, Tls};
 pub use rabbit::{Message, Rabbit, Tap};
 pub use worker::{Worker, WorkerSetup};
 
@@ -42,6 +44,18 @@ pub async fn poll<T, F: Future<Output = Option<T>>>(what: impl Display, ask: imp
         }
     })
     .await
+}
+
+/// Below the ephemeral range, so that no outgoing connection takes it before its user binds it.
+pub fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> =
+        LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..19_000)));
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Where a test plays: its place on the broker, a client there, and what comes out, heard from the beginning.

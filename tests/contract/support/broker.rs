@@ -7,7 +7,7 @@ use std::io::{Write as _, stderr};
 use std::sync::{LazyLock, Mutex};
 
 use super::keeper::Keeper;
-use super::{container, node};
+use super::node;
 
 /// The names of CONTRACT §1; the defaults, except where tests must share a virtual host.
 #[derive(Debug, Clone)]
@@ -52,14 +52,14 @@ impl Broker {
         if let Ok(url) = std::env::var("CLOCKOUT_TEST_AMQP_URL") {
             return Broker::Given { url };
         }
-        // Asking for the server of a folder means that one.
+        // To name an installed server is to mean it.
         let keeper = match std::env::var("CLOCKOUT_TEST_RABBITMQ_BIN") {
-            Ok(_) => node::keep(),
-            Err(_) => container::keep().or_else(|why| {
+            Ok(_) => node::keep_installed(&node::fresh_folder()),
+            Err(_) => node::keep_container(&node::fresh_folder()).or_else(|why| {
                 // Past the capture of test output: which broker it was matters for every result.
                 let note = format!("no RabbitMQ in Docker ({why}): using the installed one\n");
                 stderr().write_all(note.as_bytes()).expect("standard error");
-                node::keep()
+                node::keep_installed(&node::fresh_folder())
             }),
         };
         Broker::Kept {
@@ -91,13 +91,16 @@ impl Broker {
                     let next = *vhosts_made..*vhosts_made + VHOSTS_AT_ONCE;
                     *vhosts_made = next.end;
                     *spare_vhosts = next.map(|number| format!("test-{number}")).collect();
-                    keeper.evaluate(&make_vhosts(spare_vhosts));
+                    let make = make_vhosts(spare_vhosts);
+                    keeper
+                        .order(&["ctl", "eval", &make])
+                        .expect("virtual hosts");
                 }
                 let vhost = spare_vhosts.pop().expect("just filled");
                 Place {
                     url: format!(
                         "amqp://guest:guest@127.0.0.1:{}/{vhost}",
-                        keeper.number("amqp")
+                        keeper.port("amqp")
                     ),
                     names: Names::default(),
                     shared: false,

@@ -1,76 +1,90 @@
-//! A private RabbitMQ node of the installed server, run by `scripts/rabbitmq-node`.
+//! RabbitMQ nodes that the tests start: of the installed server, or in a container.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 
 use super::broker::{Names, Place};
+use super::container;
 use super::keeper::Keeper;
 
 /// A node that one test owns: to stop, kill, freeze and start again.
 pub struct Node {
-    folder: PathBuf,
-    /// `None` while stopped.
-    keeper: Option<Keeper>,
+    keeper: Mutex<Keeper>,
 }
 
-/// A node that nobody but its keeper looks after.
-pub fn keep() -> Result<Keeper, String> {
-    Keeper::start(command(&fresh_folder()))
+/// What a node shows and wants to see when a client talks TLS to it; all PEM.
+pub struct Tls {
+    pub ca: String,
+    pub certificate: String,
+    pub key: String,
+    /// Whether a client without a certificate of `ca` is turned away.
+    pub demands_client_certificate: bool,
 }
 
 impl Node {
     pub fn start() -> Node {
-        Node::start_with("")
+        Node::start_in(&fresh_folder())
     }
 
-    /// `extra` is added to `rabbitmq.conf`; with `ssl_options` there, the node listens for TLS too.
-    pub fn start_with(extra: &str) -> Node {
+    /// With a TLS listener beside the plain one.
+    pub fn start_with_tls(tls: &Tls) -> Node {
         let folder = fresh_folder();
-        std::fs::write(folder.join("extra.conf"), extra).expect("a folder of our own");
-        let mut node = Node {
-            folder,
-            keeper: None,
-        };
-        node.start_again();
-        node
+        let demands = tls.demands_client_certificate;
+        let mut settings = vec![
+            "ssl_options.verify = verify_peer".to_owned(),
+            format!("ssl_options.fail_if_no_peer_cert = {demands}"),
+        ];
+        for (key, pem) in [
+            ("cacertfile", &tls.ca),
+            ("certfile", &tls.certificate),
+            ("keyfile", &tls.key),
+        ] {
+            let file = folder.join(key);
+            std::fs::write(&file, pem).expect("a folder of our own");
+            settings.push(format!("ssl_options.{key} = {}", file.display()));
+        }
+        let settings = settings.join("\n") + "\n";
+        std::fs::write(folder.join("extra.conf"), settings).expect("a folder of our own");
+        Node::start_in(&folder)
     }
 
     /// The default virtual host, for a client or a worker.
     pub fn place(&self) -> Place {
+        let port = self.keeper().port("amqp");
         Place {
-            url: format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.number("amqp")),
+            url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
             names: Names::default(),
             shared: false,
         }
     }
 
-    pub fn tls_port(&self) -> u32 {
-        self.number("tls")
+    pub fn tls_port(&self) -> u16 {
+        self.keeper().port("tls")
     }
 
     /// Orderly; what is durable stays for [`Node::start_again`].
-    pub fn stop(&mut self) {
-        self.end_by("TERM");
+    pub fn stop(&self) {
+        self.order(&["stop"]);
     }
 
     /// As by a power failure; what is durable stays for [`Node::start_again`].
-    pub fn kill(&mut self) {
-        self.end_by("KILL");
+    pub fn kill(&self) {
+        self.order(&["kill"]);
     }
 
     /// The same node, the same ports, the same data.
-    pub fn start_again(&mut self) {
-        assert!(self.keeper.is_none(), "the node runs already");
-        self.keeper = Some(Keeper::start(command(&self.folder)).expect("the node starts"));
+    pub fn start_again(&self) {
+        self.order(&["start"]);
     }
 
     /// Sockets stay open and nothing answers, until [`Node::thaw`].
     pub fn freeze(&self) {
-        signal(self.number("pid"), "STOP");
+        self.order(&["freeze"]);
     }
 
     pub fn thaw(&self) {
-        signal(self.number("pid"), "CONT");
+        self.order(&["thaw"]);
     }
 
     pub fn close_all_connections(&self) {
@@ -85,55 +99,47 @@ impl Node {
 
     /// `rabbitmqctl`; what it printed.
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let done = Command::new(self.folder.join("rabbitmqctl"))
-            .args(arguments)
-            .output()
-            .expect("rabbitmqctl runs");
-        assert!(done.status.success(), "rabbitmqctl {arguments:?}: {done:?}");
-        String::from_utf8_lossy(&done.stdout).into_owned()
+        self.order(&[&["ctl"], arguments].concat())
     }
 
-    fn number(&self, key: &str) -> u32 {
-        let keeper = self.keeper.as_ref().expect("the node runs");
-        keeper.number(key)
-    }
-
-    fn end_by(&mut self, name: &str) {
-        signal(self.number("pid"), name);
-        let mut keeper = self.keeper.take().expect("the node runs");
-        keeper.wait();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if self.keeper.is_none() {
-            // Nobody holds the folder of a stopped node; that it cannot be removed is no test's failure.
-            drop(std::fs::remove_dir_all(&self.folder));
+    /// The installed server before a container, which is slower to start.
+    fn start_in(folder: &Path) -> Node {
+        let keeper = keep_installed(folder).or_else(|why| {
+            keep_container(folder)
+                .map_err(|no_container| format!("{why}; in Docker: {no_container}"))
+        });
+        Node {
+            keeper: Mutex::new(keeper.expect("a RabbitMQ node of the test's own")),
         }
     }
+
+    fn order(&self, words: &[&str]) -> String {
+        self.keeper().order(words).expect("the node obeys")
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.keeper.lock().expect("no order has failed")
+    }
 }
 
-/// Sends a signal to a process that this run started.
-pub fn signal(pid: u32, name: &str) {
-    let done = Command::new("sh")
-        .args(["-c", &format!("kill -s {name} {pid}")])
-        .status();
-    assert!(done.is_ok_and(|status| status.success()), "kill {name}");
-}
-
-fn command(folder: &Path) -> Command {
+/// Starts a node of the installed server.
+pub fn keep_installed(folder: &Path) -> Result<Keeper, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/rabbitmq-node");
     let mut command = Command::new(script);
     command.arg(folder);
-    command
+    Keeper::start(command)
 }
 
-/// Removed by the node's keeper.
-fn fresh_folder() -> PathBuf {
-    tempfile::Builder::new()
+/// Starts a node in a container; `Err` if no Docker engine answers or it cannot start the image.
+pub fn keep_container(folder: &Path) -> Result<Keeper, String> {
+    Keeper::start(container::keeper(folder))
+}
+
+/// The node's own, removed by its keeper.
+pub fn fresh_folder() -> PathBuf {
+    let folder = tempfile::Builder::new()
         .prefix("clockout-node-")
         .tempdir()
-        .expect("a folder for the node")
-        .keep()
+        .expect("a folder for the node");
+    folder.keep()
 }

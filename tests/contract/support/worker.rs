@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::broker::Place;
-use super::{node, poll};
+use super::{free_port, poll};
 
 /// What a worker is started with.
 #[derive(Clone)]
@@ -127,7 +126,9 @@ impl Worker {
 
     /// `TERM`, `INT`, `KILL`, …
     pub fn signal(&self, name: &str) {
-        node::signal(self.child.id(), name);
+        let kill = format!("kill -s {name} {}", self.child.id());
+        let done = Command::new("sh").args(["-c", &kill]).status();
+        assert!(done.is_ok_and(|status| status.success()), "{kill}");
     }
 
     /// Waits until the process has ended by itself.
@@ -152,18 +153,6 @@ impl Drop for Worker {
         drop(self.child.wait());
         if std::thread::panicking() {
             eprintln!("--- the worker's log\n{}---", self.log());
-        }
-    }
-}
-
-/// Below the ephemeral range, so that no outgoing connection takes it before the worker binds it.
-fn free_port() -> u16 {
-    static NEXT: LazyLock<AtomicU16> =
-        LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..19_000)));
-    loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }

@@ -1,0 +1,72 @@
+# Everything one does with this project; `make help` lists it. What is more than a line lies in scripts/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+TOOLS := target/tools/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Show the main job on a simulated PBX; brings its own RabbitMQ unless CLOCKOUT_AMQP_URL is set
+	@scripts/ensure cc
+	@cargo build --bin clockout
+	@scripts/with-rabbitmq target/debug/clockout demo
+
+.PHONY: test
+test: ## Run all tests; they bring their own RabbitMQ unless CLOCKOUT_TEST_AMQP_URL is set
+	@scripts/ensure cc broker
+	cargo test
+
+.PHONY: check
+check: ## Check format, lints, documentation and dependencies
+	@scripts/ensure cc
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	@$(MAKE) deny
+
+.PHONY: deny
+deny: $(TOOLS)/cargo-deny ## Check licences, sources, bans and advisories of the dependencies (part of check)
+	$(TOOLS)/cargo-deny --log-level error check --hide-inclusion-graph bans licenses sources
+	@if $(TOOLS)/cargo-deny fetch db >/dev/null 2>&1; then $(TOOLS)/cargo-deny check advisories; \
+	else echo "left out: advisories, as the RustSec database cannot be fetched from here"; fi
+
+# A debug build: it checks as well, and compiles in half the time.
+$(TOOLS)/cargo-deny:
+	cargo install cargo-deny --version 0.20.2 --locked --debug --root target/tools
+
+.PHONY: sim
+sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to replay one
+	$(if $(SEEDS),CLOCKOUT_SIM_SEEDS=$(SEEDS)) $(if $(SEED),CLOCKOUT_SIM_SEED=$(SEED)) \
+	  cargo test --release --test simulation -- --nocapture
+
+.PHONY: bench
+bench: ## Measure the engine alone: jobs per second, allocations per job
+	@scripts/ensure cc
+	cargo bench --bench engine
+
+.PHONY: fuzz
+fuzz: $(TOOLS)/cargo-fuzz ## Feed random bytes to every parser, for SECONDS=60 each
+	@for target in $$($(TOOLS)/cargo-fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 $(TOOLS)/cargo-fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),60); done
+
+$(TOOLS)/cargo-fuzz:
+	cargo install cargo-fuzz --version 0.13.2 --locked --debug --root target/tools
+
+.PHONY: up
+up: ## Start RabbitMQ, the simulated PBX and a worker in Docker
+	$(COMPOSE) up --build --detach
+
+.PHONY: down
+down: ## Stop what `make up` started and remove its data
+	$(COMPOSE) down --volumes
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean
