@@ -36,6 +36,10 @@ impl Check {
         self.origins.contains_key(key)
     }
 
+    pub(super) fn is_refused(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key == key)
+    }
+
     /// Notes a problem. `wrong` must not hold a secret.
     pub(super) fn refuse(&mut self, key: &str, wrong: impl Display, expected: impl Display) {
         let origin = self
@@ -146,32 +150,29 @@ impl Check {
             return None;
         }
         let read = file::read_text(Path::new(&path));
-        let text = self.readable(&file_key, &path, read)?;
+        let text = self.readable(&file_key, read)?;
         Some(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// The content of a PEM file that holds at least one part with this label. `None` also if none was given.
     pub(super) fn pem(&mut self, key: &str, path: Option<String>, label: &str) -> Option<Vec<u8>> {
         let path = path?;
-        let pem = self.readable(key, &path, file::read(Path::new(&path)))?;
+        let pem = self.readable(key, file::read(Path::new(&path)))?;
         let end_of_header = format!("{label}-----");
         let holds = pem
             .windows(end_of_header.len())
             .any(|bytes| bytes == end_of_header.as_bytes());
         if !holds {
             let expected = format_args!("a PEM file with a {label}");
-            self.refuse(
-                key,
-                format_args!("names {}, which holds none", shown(&path)),
-                expected,
-            );
+            self.refuse(key, "names a file that holds none", expected);
         }
         holds.then_some(pem)
     }
 
-    fn readable<T>(&mut self, key: &str, path: &str, read: std::io::Result<T>) -> Option<T> {
+    /// Does not repeat the path: some give the secret itself where its file belongs.
+    fn readable<T>(&mut self, key: &str, read: std::io::Result<T>) -> Option<T> {
         read.map_err(|error| {
-            let wrong = format_args!("names {}, which cannot be read: {error}", shown(path));
+            let wrong = format_args!("names a file that cannot be read: {error}");
             self.refuse(key, wrong, "a file that this user can read");
         })
         .ok()

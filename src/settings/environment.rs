@@ -65,7 +65,7 @@ fn read(name: &str, value: &OsStr, keys: &Keys) -> Result<Given, Problem> {
             .replace('_', ".")
             .to_lowercase();
         return Err(Problem {
-            key: name.to_owned(),
+            key: name.escape_debug().to_string(),
             origin: None,
             wrong: "is not a setting".to_owned(),
             expected: format!(
@@ -93,7 +93,7 @@ fn read(name: &str, value: &OsStr, keys: &Keys) -> Result<Given, Problem> {
 
 fn parse(kind: Kind, text: &str) -> Option<Value> {
     match kind {
-        Kind::Text => Some(Value::from(text)),
+        Kind::Text | Kind::Duration => Some(Value::from(text)),
         Kind::Whole => text.parse::<i64>().ok().map(Value::from),
         Kind::Number => text
             .parse()

@@ -95,17 +95,14 @@ impl Walk<'_> {
                     self.table(&key, inner);
                 }
                 (None, _) if self.keys.is_section(&key) => {
-                    self.problem(
-                        key,
-                        origin,
-                        "is not a section".to_owned(),
-                        "a table of settings",
-                    );
+                    self.problem(key, origin, "is not a section", "a table of settings");
                 }
                 (None, _) => {
-                    let nearest =
-                        format!("a known key; the nearest is {}", self.keys.nearest(&key));
-                    self.problem(key, origin, "is not a setting".to_owned(), &nearest);
+                    let known = self.keys.nearest(&key);
+                    let expected = format!("a known key; the nearest is {known}");
+                    // A quoted key may hold anything, line breaks too.
+                    let key = key.escape_debug().to_string();
+                    self.problem(key, origin, "is not a setting", &expected);
                 }
             }
         }
@@ -119,7 +116,7 @@ impl Walk<'_> {
     fn leaf(&mut self, key: String, kind: Kind, value: &Spanned<DeValue<'_>>, origin: Origin) {
         let Some(fitting) = fit(kind, value.get_ref()) else {
             let wrong = format!("does not fit: it is of type {}", value.get_ref().type_str());
-            return self.problem(key, origin, wrong, kind.expected());
+            return self.problem(key, origin, &wrong, kind.expected());
         };
         self.given.push(Given {
             key,
@@ -128,13 +125,12 @@ impl Walk<'_> {
         });
     }
 
-    fn problem(&mut self, key: String, origin: Origin, wrong: String, expected: &str) {
-        let expected = expected.to_owned();
+    fn problem(&mut self, key: String, origin: Origin, wrong: &str, expected: &str) {
         self.problems.push(Problem {
             key,
             origin: Some(origin),
-            wrong,
-            expected,
+            wrong: wrong.to_owned(),
+            expected: expected.to_owned(),
         });
     }
 
@@ -151,7 +147,7 @@ impl Walk<'_> {
 /// The value if it is of this kind.
 pub(super) fn fit(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
     match kind {
-        Kind::Text => value.as_str().map(Value::from),
+        Kind::Text | Kind::Duration => value.as_str().map(Value::from),
         Kind::Whole => whole(value).map(Value::from),
         // Whole numbers are numbers; infinite ones have no place in JSON, nor here.
         Kind::Number => match value.as_float() {

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::duration;
 use super::raw::Raw;
 
 /// What kind of value a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// A text too; told from others by its default.
+    Duration,
     Whole,
     Number,
     Switch,
@@ -22,6 +25,7 @@ impl Kind {
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Text => "a text",
+            Self::Duration => duration::FORM,
             Self::Whole => "a whole number",
             Self::Number => "a finite number",
             Self::Switch => "true or false",
@@ -32,6 +36,7 @@ impl Kind {
     /// The kind of a default. A value that is absent by default is always a text.
     fn of(default: &Value) -> Option<Self> {
         match default {
+            Value::String(text) if duration::parse(text).is_some() => Some(Self::Duration),
             Value::Null | Value::String(_) => Some(Self::Text),
             Value::Bool(_) => Some(Self::Switch),
             Value::Number(number) if number.is_i64() => Some(Self::Whole),

@@ -18,7 +18,7 @@ const WORKER_NAME_CHARS_MAX: usize = 128;
 /// All of it; a PBX to call is required.
 pub(super) fn worker(raw: Raw, check: &mut Check) -> Option<Settings> {
     if raw.pbx.base_url.is_none() {
-        pbx::refuse_missing_address(check);
+        pbx::require_address(check);
     }
     Parts::of(raw, check).into_settings()
 }

@@ -373,10 +373,12 @@ fn no_secret_is_ever_printed() {
     let wrong = [
         ("CLOCKOUT_AMQP_URL", "amqp://user:HUSH@[::1]/"),
         ("CLOCKOUT_PBX_API_KEY", "HUSH\n"),
-        ("CLOCKOUT_PBX_USERNAME", "HUSH:"),
         ("CLOCKOUT_PBX_PASSWORD", "HUSH"),
         ("CLOCKOUT_PBX_BASE_URL", "http://user:HUSH@pbx"),
         ("CLOCKOUT_PBX_APIKEY", "HUSH"),
+        // Mistaken for the variable that takes the secret itself.
+        ("CLOCKOUT_PBX_USERNAME_FILE", "HUSH"),
+        ("CLOCKOUT_AMQP_KEY_FILE", "HUSH"),
     ];
     let problems = load_file(
         "[amqp]\nurl = HUSH\n[pbx]\napi_key = [\"HUSH\"]\npassword = 'HUSH\n",
@@ -395,6 +397,13 @@ fn a_file_that_is_no_toml_is_told_with_its_line() {
     let told = lines(load_file("[jobs]\nprefetch = \n", &[URL]));
     assert!(
         told[0].contains("clockout.toml:2 is not TOML: "),
+        "{told:#?}"
+    );
+    let told = lines(load_file("[pbx]\nbase_url = 5\n\"a\\nb\" = 1\n", &[]));
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let told = lines(load_file("[batch]\nlinger = 200\n", &[URL]));
+    assert!(
+        told[0].contains("expected a whole number with a unit"),
         "{told:#?}"
     );
     let told = lines(load_file("jobs = 5\n[pbx]\nname = 7\ntexts = []\n", &[URL]));

@@ -10,12 +10,13 @@ use crate::settings::raw;
 
 const BASE_URL: &str = "pbx.base_url";
 
-pub(super) fn refuse_missing_address(check: &mut Check) {
-    let expected = format_args!(
-        "{}; in the file or as CLOCKOUT_PBX_BASE_URL",
-        address::PBX_FORM
-    );
-    check.refuse(BASE_URL, "is missing", expected);
+/// Notes that there is no address, unless one was given that could not even be read.
+pub(super) fn require_address(check: &mut Check) {
+    if !check.is_refused(BASE_URL) {
+        let form = address::PBX_FORM;
+        let expected = format_args!("{form}; in the file or as CLOCKOUT_PBX_BASE_URL");
+        check.refuse(BASE_URL, "is missing", expected);
+    }
 }
 
 /// `None` also if there is no address.
