@@ -1,0 +1,422 @@
+//! The loop: outside events into the engine, its effects out to the broker and the PBX.
+//!
+//! Owns the tasks, the clock and the drain, and no policy. Nothing here waits for a peer: what is to be sent gathers in
+//! the [`Outbox`] until the broker side has room, and every spawned call comes back as an event.
+
+mod clock;
+mod outbox;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::admin::{self, Health, QUEUES_MAX};
+use crate::broker::{self, Broker};
+use crate::engine::batch::Batch;
+use crate::engine::job::{Epoch, JobId};
+use crate::engine::verdict::{Answer, CallResult};
+use crate::engine::{CallId, Effect, Engine, Event, Published};
+use crate::pbx::client::Client;
+use crate::telemetry::Metrics;
+use crate::wire::nameless::Nameless;
+use crate::wire::outcome::Encoder;
+use crate::wire::{Incoming, dead_letter, job};
+
+pub use clock::Clock;
+use outbox::Outbox;
+
+/// How often the loop goes round at least, and the counts per PBX queue are published.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How long the broker side may take to close once everything is settled.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub engine: Engine,
+    pub broker: Broker,
+    pub pbx: Client,
+    pub encoder: Encoder,
+    pub reading: job::Settings,
+    pub nameless: Nameless,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+    /// Longest that a drain takes: `shutdown.grace`.
+    pub grace: Duration,
+}
+
+/// How a worker is stopped from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Stop taking jobs, finish what is held, end.
+    pub drain: CancellationToken,
+    /// End at once.
+    pub now: CancellationToken,
+}
+
+/// How a worker ended that was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that it held is done.
+    Drained,
+    /// Jobs went back to RabbitMQ undone: the grace period ran out, the broker was lost, or it was cut short.
+    GaveBack,
+}
+
+/// Why a worker ended that was not asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Unusable(String),
+    #[error("the broker side ended by itself; this is a defect of clockout")]
+    BrokerEnded,
+}
+
+/// Works until it is stopped.
+pub async fn run(parts: Parts, stop: Stop) -> Result<Ended, Failure> {
+    Worker::new(parts).work(&stop).await
+}
+
+type Call = (CallId, CallResult, Duration);
+
+#[derive(Debug)]
+struct Worker {
+    parts: Parts,
+    outbox: Outbox,
+    /// Delivered, but the engine has no room yet. At most prefetch.
+    backlog: VecDeque<Incoming>,
+    calls: JoinSet<Call>,
+    /// The call that each task makes: all that is left of one that panicked.
+    called: HashMap<task::Id, Arc<Batch>>,
+    connection: admin::Broker,
+    epoch: Option<Epoch>,
+    gave_back: bool,
+    drained: bool,
+    published: admin::Snapshot,
+}
+
+impl Worker {
+    fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            outbox: Outbox::new(),
+            backlog: VecDeque::new(),
+            calls: JoinSet::new(),
+            called: HashMap::new(),
+            connection: admin::Broker::default(),
+            epoch: None,
+            gave_back: false,
+            drained: false,
+            published: admin::Snapshot::default(),
+        }
+    }
+
+    async fn work(mut self, stop: &Stop) -> Result<Ended, Failure> {
+        let mut beat = time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let grace = time::sleep(Duration::MAX);
+        tokio::pin!(grace);
+        let mut draining = false;
+        let commands = self.parts.broker.commands.clone();
+        self.outbox.intake(true);
+        while !self.drained {
+            let deadline = self.parts.engine.next_deadline();
+            let alarm = self.parts.clock.sleep_until(deadline);
+            tokio::select! {
+                // Timers before deliveries: a busy broker must not postpone a batch whose linger is over.
+                biased;
+                () = stop.now.cancelled() => return Ok(Ended::GaveBack),
+                () = stop.drain.cancelled(), if !draining => {
+                    draining = true;
+                    grace.set(time::sleep(self.parts.grace));
+                    info!("stopping: no more jobs are taken, what is held is finished");
+                    self.step(Event::StopRequested);
+                }
+                () = &mut grace, if draining => self.end_grace(),
+                () = alarm => self.step(Event::Tick),
+                _ = beat.tick() => self.beat(),
+                Some(done) = self.calls.join_next_with_id() => self.call_done(done),
+                Ok(room) = commands.reserve(), if !self.outbox.is_empty() => {
+                    self.outbox.send(room, self.epoch);
+                }
+                event = self.parts.broker.events.recv() => {
+                    self.broker_event(event.ok_or(Failure::BrokerEnded)?)?;
+                }
+            }
+            self.take_backlog();
+            self.publish_changes();
+        }
+        self.close(stop).await
+    }
+
+    /// One turn of the engine, and the effects of it.
+    fn step(&mut self, event: Event) {
+        let now = self.parts.clock.now();
+        for effect in self.parts.engine.step(now, event) {
+            match effect {
+                Effect::Intake { open } => self.outbox.intake(open),
+                Effect::Call { call, batch } => {
+                    self.parts.metrics.batch(&batch);
+                    let (pbx, clock) = (self.parts.pbx.clone(), self.parts.clock);
+                    let held = Arc::clone(&batch);
+                    let task = self.calls.spawn(async move {
+                        let began = clock.now().elapsed;
+                        let result = pbx.call(&batch).await;
+                        (call, result, clock.now().elapsed.saturating_sub(began))
+                    });
+                    self.called.insert(task.id(), held);
+                }
+                Effect::Tell { tell, outcome } => {
+                    let message = self.parts.encoder.encode(&outcome);
+                    self.outbox
+                        .publish(broker::Publication::Outcome { tell, message });
+                }
+                Effect::Bury { ticket, letter } => {
+                    let headers = dead_letter::headers(&letter);
+                    self.outbox
+                        .publish(broker::Publication::DeadLetter { ticket, headers });
+                }
+                Effect::Settle {
+                    ticket,
+                    disposition,
+                    held_for,
+                } => {
+                    self.parts.metrics.settled(disposition, held_for);
+                    self.outbox.settle(ticket, disposition);
+                }
+                Effect::Count(counted) => self.parts.metrics.count(&counted),
+                Effect::Drained => self.drained = true,
+            }
+        }
+    }
+
+    fn broker_event(&mut self, event: broker::Event) -> Result<(), Failure> {
+        match event {
+            broker::Event::Up { epoch } => {
+                if self.epoch.is_some() {
+                    self.parts.metrics.reconnected();
+                }
+                self.epoch = Some(epoch);
+                self.connection.connected = true;
+            }
+            broker::Event::Subscribed { subscribed } => self.connection.subscribed = subscribed,
+            broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
+            broker::Event::Told { results } => {
+                for (tell, published) in results {
+                    note_publish(published);
+                    self.step(Event::Told { tell, published });
+                }
+            }
+            broker::Event::Buried { results } => {
+                for (ticket, published) in results {
+                    note_publish(published);
+                    self.step(Event::Buried { ticket, published });
+                }
+            }
+            broker::Event::Lost { epoch, why } => self.lost(epoch, &why),
+            broker::Event::Unreachable { why } => self.note_error(&why),
+            broker::Event::Unusable { why } => return Err(Failure::Unusable(why)),
+            broker::Event::Closed => return Err(Failure::BrokerEnded),
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, epoch: Epoch, why: &str) {
+        self.connection = admin::Broker::default();
+        let snapshot = self.parts.engine.snapshot();
+        let held = snapshot.held + self.backlog.len();
+        self.parts
+            .metrics
+            .lost(u64::try_from(held).unwrap_or(u64::MAX));
+        self.gave_back |= snapshot.draining && held > 0;
+        self.backlog.clear();
+        self.outbox.void();
+        self.note_error(why);
+        self.step(Event::ChannelLost { epoch });
+    }
+
+    /// Hands deliveries to the engine while it has room.
+    fn take_backlog(&mut self) {
+        while self.parts.engine.has_room()
+            && let Some(message) = self.backlog.pop_front()
+        {
+            self.parts.metrics.received();
+            let (ticket, redelivered) = (message.ticket, message.redelivered);
+            let now = self.parts.clock.now().wall;
+            let nameless = &mut self.parts.nameless;
+            let mut name = || -> JobId { nameless.name(&message) };
+            let event = match job::parse(&message, &self.parts.reading, now, &mut name) {
+                Ok(job) => Event::Delivered {
+                    ticket,
+                    job: Arc::new(job),
+                    redelivered,
+                },
+                Err(outcome) => Event::Unreadable {
+                    ticket,
+                    outcome,
+                    redelivered,
+                },
+            };
+            self.step(event);
+        }
+    }
+
+    fn call_done(&mut self, done: Result<(task::Id, Call), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(lost) => lost.id(),
+        };
+        let Some(batch) = self.called.remove(&id) else {
+            return;
+        };
+        let call = batch.id;
+        let (result, took) = match done {
+            Ok((_, (_, result, took))) => (result, took),
+            Err(lost) if lost.is_cancelled() => return,
+            Err(_) => {
+                error!(
+                    batch = call.0,
+                    "a call ended in a panic; this is a defect of clockout"
+                );
+                let message = "the call broke off inside the worker".into();
+                (CallResult::Ambiguous { message }, Duration::ZERO)
+            }
+        };
+        self.parts.metrics.call(batch.action, &result, took);
+        self.report_call(&batch, &result, took);
+        self.step(Event::CallDone { call, result });
+    }
+
+    fn report_call(&mut self, batch: &Batch, result: &CallResult, took: Duration) {
+        let Batch {
+            id,
+            queue,
+            action,
+            cause,
+            ..
+        } = batch;
+        let (agents, ms) = (batch.size(), took.as_millis());
+        let (what, message) = match result {
+            CallResult::Answered(items) => {
+                let done = items
+                    .iter()
+                    .filter(|item| item.answer == Answer::Done)
+                    .count();
+                info!(
+                    batch = id.0, pbx.queue = %queue, %action, agents, done, %cause, ms,
+                    "{action} on queue {queue}: {done} of {agents} agents done"
+                );
+                return;
+            }
+            CallResult::Refused { message } => ("the PBX refused the batch", message),
+            CallResult::Transient { message, .. } => ("failed, to be tried again", message),
+            CallResult::Ambiguous { message } => ("no answer, may have been applied", message),
+            CallResult::Fault { message, .. } => ("fails for every job alike", message),
+        };
+        warn!(
+            batch = id.0, pbx.queue = %queue, %action, agents, %cause, ms, pbx.message = %message,
+            "{action} on queue {queue}: {what}: {message}"
+        );
+        self.remember_error(&format!("{action} on queue {queue}: {what}: {message}"));
+    }
+
+    fn note_error(&mut self, why: &str) {
+        warn!("{why}");
+        self.remember_error(why);
+    }
+
+    fn remember_error(&mut self, message: &str) {
+        self.parts
+            .health
+            .error(self.parts.clock.now().wall, message);
+    }
+
+    fn end_grace(&mut self) {
+        let held = self.parts.engine.snapshot().held;
+        warn!(
+            held,
+            "the grace period is over: {held} jobs go back to RabbitMQ"
+        );
+        self.gave_back |= held > 0;
+        self.calls.abort_all();
+        self.step(Event::GraceEnded);
+    }
+
+    fn beat(&mut self) {
+        self.parts.health.beat(self.parts.clock.now().elapsed);
+        self.published.queues = self.parts.engine.queues(QUEUES_MAX);
+        self.parts.health.publish(self.published.clone());
+        if let Some(pending) = self.parts.engine.pending() {
+            debug!("{pending}");
+        }
+    }
+
+    /// Tells the endpoints and the log what is different now.
+    fn publish_changes(&mut self) {
+        let engine = self.parts.engine.snapshot();
+        self.parts.metrics.observe(&engine);
+        let before = &self.published.engine;
+        match (&before.breaker_open, &engine.breaker_open) {
+            (None, Some(why)) => warn!("breaker open, no calls are made: {why}"),
+            (Some(_), None) => info!("breaker closed, calls go on"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        let notable = before.breaker_open != engine.breaker_open
+            || before.unroutable != engine.unroutable
+            || before.draining != engine.draining
+            || self.published.broker != self.connection;
+        self.published.engine = engine;
+        self.published.broker = self.connection;
+        if notable {
+            self.parts.health.publish(self.published.clone());
+        }
+    }
+
+    /// Everything is settled: sends what the outbox still holds and waits for the broker side to close.
+    async fn close(mut self, stop: &Stop) -> Result<Ended, Failure> {
+        self.outbox.close();
+        let commands = self.parts.broker.commands.clone();
+        let patience = time::sleep(CLOSE_MAX);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                () = stop.now.cancelled() => return Ok(Ended::GaveBack),
+                () = &mut patience => {
+                    warn!("RabbitMQ did not close the connection in time");
+                    break;
+                }
+                Ok(room) = commands.reserve(), if !self.outbox.is_empty() => {
+                    self.outbox.send(room, self.epoch);
+                }
+                event = self.parts.broker.events.recv() => match event {
+                    Some(broker::Event::Closed) | None => break,
+                    Some(_) => {}
+                }
+            }
+        }
+        let ended = if self.gave_back {
+            Ended::GaveBack
+        } else {
+            Ended::Drained
+        };
+        info!("stopped");
+        Ok(ended)
+    }
+}
+
+fn note_publish(published: Published) {
+    match published {
+        Published::Confirmed => {}
+        Published::Refused => warn!("RabbitMQ refused an outcome or dead letter; trying again"),
+        Published::Returned => {
+            warn!("no queue takes an outcome or dead letter; check the bindings of the exchange");
+        }
+    }
+}
