@@ -19,11 +19,16 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, field};
 use status::{Liveness, Problem, Readiness, Status};
 
 /// Settings `http.*` (CONTRACT §7). An empty `http.listen` means that there are none, and no listener.
@@ -32,8 +37,17 @@ pub struct Settings {
     pub listen: SocketAddr,
 }
 
-/// How long clients that keep their connection open may hold up the end.
+/// Most connections at a time; the next wait in the operating system's queue.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Longest life of a connection, which serves one request: a client that stalls gives its place to another.
+const CONNECTION_TIME: Duration = Duration::from_secs(3);
+
+/// How long requests under way may hold up the end.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Pause after a connection that could not be accepted, as when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -60,20 +74,33 @@ pub async fn bind(settings: Settings) -> Result<TcpListener, BindError> {
 }
 
 /// Answers until `stop` is cancelled.
-pub async fn serve(
-    listener: TcpListener,
-    view: View,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let server =
-        axum::serve(listener, router(view)).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let patience = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GOODBYE).await;
-    };
-    tokio::select! {
-        ended = server => ended,
-        () = patience => Ok(()),
+pub async fn serve(listener: TcpListener, view: View, stop: CancellationToken) {
+    let router = router(view);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(timeout(CONNECTION_TIME, serve_one(stream, router.clone())));
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    let finish = async { while connections.join_next().await.is_some() {} };
+    // Whoever is not answered by now is a client that stalls.
+    timeout(GOODBYE, finish).await.unwrap_or_default();
+}
+
+async fn serve_one(stream: TcpStream, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!({ field::WHY } = %error, "a client of the HTTP endpoints left early");
     }
 }
 

@@ -32,7 +32,7 @@ struct World {
     metrics: Arc<Metrics>,
     address: SocketAddr,
     stop: CancellationToken,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
 }
 
 struct Answer {
@@ -473,5 +473,15 @@ async fn a_client_that_stays_cannot_hold_up_the_end() {
     assert_eq!(world.get("/livez").await.status, 200);
     world.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), world.server).await;
-    ended.unwrap().unwrap().unwrap();
+    ended.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn clients_that_stall_cannot_keep_others_out() {
+    let world = World::new().await;
+    let mut stalling = Vec::new();
+    for _ in 0..100 {
+        stalling.push(TcpStream::connect(world.address).await.unwrap());
+    }
+    assert_eq!(world.get("/livez").await.status, 200);
 }
