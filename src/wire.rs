@@ -5,6 +5,7 @@ mod excerpt;
 pub mod job;
 pub mod nameless;
 pub mod outcome;
+pub mod schema;
 pub mod time;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 //! Every field is read, whatever is wrong with the others, so that the outcome holds all that could be read.
 //! Never fails otherwise, whatever the bytes.
 
+pub mod document;
 mod fields;
 mod reading;
 #[cfg(test)]
@@ -21,6 +22,13 @@ use crate::engine::job::{
 };
 use crate::engine::outcome::{Conclusion, Outcome};
 
+/// Largest body of a job, and the bounds of its parts (CONTRACT §2).
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Repeats included.
+pub(super) const AGENTS_MAX: usize = 500;
+const CORRELATION_ID_CHARS_MAX: usize = 256;
+const REASON_CHARS_MAX: usize = 256;
+const CONTEXT_BYTES_MAX: usize = 4096;
 /// A W3C `traceparent` has 55 characters; later versions may have more.
 const TRACEPARENT_BYTES_MAX: usize = 128;
 

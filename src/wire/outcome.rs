@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Outgoing;
 use super::time::Rfc3339;
+use super::{Outgoing, schema};
 use crate::engine::batch::BatchId;
 use crate::engine::job::{Action, Agent, JobId, OutcomeId, PbxQueue};
 use crate::engine::outcome::{BatchRef, Outcome};
@@ -156,16 +157,19 @@ fn routing_part(text: &str) -> String {
 }
 
 /// What became of one agent of one pause or remove job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "clockout outcome")]
 pub(super) struct Body<'a> {
     /// The key to drop repeats by: an outcome can come twice, with the same id.
     #[serde(serialize_with = "display")]
+    #[schemars(with = "String", extend("format" = "uuid"))]
     outcome_id: OutcomeId,
     /// As in the job, else its AMQP `message_id`, else made up; null if the message was no valid job and has none.
     job_id: Option<&'a str>,
     /// As in the job, else its AMQP `correlation_id`, else the job id.
     correlation_id: Option<&'a str>,
     /// As in the job; null if it could not be read.
+    #[schemars(schema_with = "schema::optional_action")]
     action: Option<&'static str>,
     /// The PBX queue; null if it could not be read.
     queue: Option<&'a str>,
@@ -174,14 +178,17 @@ pub(super) struct Body<'a> {
     /// As in the job.
     reason: Option<&'a str>,
     /// As in the job, untouched.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     context: Option<&'a RawValue>,
     /// Whether the job or the worker's settings asked for everything except the PBX call.
     dry_run: bool,
     /// The PBX that the worker serves.
     pbx: &'a str,
     /// How it ended: what a consumer branches on.
+    #[schemars(schema_with = "schema::status")]
     status: &'static str,
     /// Why it ended so; each code belongs to one status.
+    #[schemars(schema_with = "schema::code")]
     code: &'static str,
     /// The PBX's own text, or what was wrong, in words.
     message: Option<&'a str>,
@@ -192,22 +199,28 @@ pub(super) struct Body<'a> {
     /// The job that took this one's place.
     superseded_by: Option<&'a str>,
     /// When the producer asked.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     requested_at: Option<Rfc3339>,
     /// When the worker got the job.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     received_at: Rfc3339,
     /// When the outcome stood.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     completed_at: Rfc3339,
     /// The worker instance.
     worker: &'a str,
 }
 
 /// A call to the PBX.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct CallRef<'a> {
     /// The same in all outcomes of one call.
     #[serde(serialize_with = "display")]
+    #[schemars(with = "String")]
     id: CallName<'a>,
     /// Agents in the call.
+    #[schemars(range(min = 1))]
     size: u32,
 }
 

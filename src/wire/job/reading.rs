@@ -3,13 +3,11 @@
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::BODY_BYTES_MAX;
 use super::fields::Fields;
 use super::value::{self, Agents, Kind, Problem};
 use crate::engine::job::{Action, Agent, JobId, PbxQueue, Timestamp};
 use crate::wire::Incoming;
-
-/// Largest body of a job (CONTRACT §2).
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What each part of a message says, or what is wrong with it; defaults from the AMQP properties are in it.
 #[derive(Debug)]

@@ -9,16 +9,12 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::Text;
+use super::{AGENTS_MAX, CONTEXT_BYTES_MAX, CORRELATION_ID_CHARS_MAX, REASON_CHARS_MAX};
 use crate::engine::job::{Action, Agent, BadNumber, JobId, Timestamp};
 use crate::engine::outcome::Code;
 use crate::wire::excerpt::excerpt;
 use crate::wire::time;
 
-/// Most agents of one job (CONTRACT §2), repeats included.
-pub(super) const AGENTS_MAX: usize = 500;
-const REASON_CHARS_MAX: usize = 256;
-const CONTEXT_BYTES_MAX: usize = 4096;
-const CORRELATION_ID_CHARS_MAX: usize = 256;
 /// How much of a wrong value is repeated to the producer.
 const EXCERPT_CHARS_MAX: usize = 64;
 

@@ -1,0 +1,35 @@
+//! `clockout schema`: prints what a job or an outcome has to look like.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use clockout::wire;
+
+use super::Exit;
+
+/// Print a JSON Schema (2020-12).
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to describe.
+    subject: Subject,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Subject {
+    /// What producers send to the jobs exchange.
+    Job,
+    /// What consumers get from the results exchange.
+    Outcome,
+}
+
+pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let schema = match arguments.subject {
+        Subject::Job => wire::schema::job(),
+        Subject::Outcome => wire::schema::outcome(),
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &schema)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(Exit::Done)
+}
