@@ -2,11 +2,13 @@
 //!
 //! Standard output gets only what a command was asked for; everything else goes to standard error.
 
+mod pbx_sim;
 mod schema;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 /// Takes call-centre agents off their PBX queues when their shift ends.
 #[derive(Debug, Parser)]
@@ -18,6 +20,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    PbxSim(pbx_sim::Arguments),
     Schema(schema::Arguments),
 }
 
@@ -38,6 +41,7 @@ impl From<Exit> for ExitCode {
 /// Does what the command line says.
 pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
+        Command::PbxSim(arguments) => Runtime::new()?.block_on(pbx_sim::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
     }
 }

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use duration::parse as parse_duration;
 pub use problem::{Origin, Problem, Problems};
 
 use crate::{broker, engine, pbx, telemetry, wire};

@@ -13,7 +13,7 @@ pub(super) const FORM: &str =
 pub(super) const MAX: Duration = Duration::from_hours(365 * 24);
 
 /// Reads `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"7d"` up to [`MAX`]; `None` for everything else.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let unit_millis: u64 = match unit {
