@@ -3,12 +3,14 @@
 //! Standard output gets only what a command was asked for; everything else goes to standard error.
 
 mod pbx_sim;
+mod run;
 mod schema;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
+use clap::{Args, Parser, Subcommand};
+use clockout::settings;
 
 /// Takes call-centre agents off their PBX queues when their shift ends.
 #[derive(Debug, Parser)]
@@ -20,20 +22,61 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Arguments),
     PbxSim(pbx_sim::Arguments),
     Schema(schema::Arguments),
 }
 
-/// How a command ended that could do its work (CONTRACT §8).
+/// What every command takes that reads the settings.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// The settings file; else the one that `CLOCKOUT_CONFIG` names.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where RabbitMQ is; overrides `amqp.url`.
+    #[arg(long, value_name = "URL")]
+    amqp_url: Option<String>,
+}
+
+impl From<Common> for settings::Arguments {
+    fn from(Common { config, amqp_url }: Common) -> Self {
+        Self {
+            config,
+            amqp_url,
+            pbx_base_url: None,
+        }
+    }
+}
+
+/// How a command ended (CONTRACT §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
+    Failed,
+    /// Wrong usage or settings.
+    Misused,
+    /// `run` only: jobs went back to RabbitMQ undone.
+    GaveBack,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Misused => Self::from(2),
+            Exit::GaveBack => Self::from(3),
+        }
+    }
+}
+
+impl Exit {
+    /// What an error means to whoever called.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<settings::Problems>() {
+            Self::Misused
+        } else {
+            Self::Failed
         }
     }
 }
@@ -41,9 +84,18 @@ impl From<Exit> for ExitCode {
 /// Does what the command line says.
 pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
-        Command::PbxSim(arguments) => Runtime::new()?.block_on(pbx_sim::execute(arguments)),
+        Command::Run(arguments) => run::execute(arguments),
+        Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
     }
+}
+
+/// Two threads: one for the worker's loop, one for the sockets beside it.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
 }
 
 #[cfg(test)]

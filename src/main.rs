@@ -6,8 +6,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A usage error ends the process with 2, an error of a command with 1: [`cli::Exit`] has the rest.
-fn main() -> anyhow::Result<ExitCode> {
-    let exit = cli::execute(cli::Cli::parse())?;
-    Ok(exit.into())
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed, with or without a log"
+)]
+fn main() -> ExitCode {
+    let exit = cli::execute(cli::Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("clockout: {error:#}");
+        cli::Exit::of(&error)
+    });
+    exit.into()
 }

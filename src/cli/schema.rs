@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
-use clockout::wire;
+use clockout::{settings, wire};
 
 use super::Exit;
 
@@ -20,12 +20,15 @@ enum Subject {
     Job,
     /// What consumers get from the results exchange.
     Outcome,
+    /// The settings file.
+    Config,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let schema = match arguments.subject {
-        Subject::Job => wire::schema::job(),
-        Subject::Outcome => wire::schema::outcome(),
+        Subject::Job => wire::schema::job().to_value(),
+        Subject::Outcome => wire::schema::outcome().to_value(),
+        Subject::Config => settings::schema(),
     };
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &schema)?;

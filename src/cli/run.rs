@@ -1,0 +1,136 @@
+//! `clockout run`: the worker, until a signal ends it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
+
+use clockout::admin::{self, Health, View};
+use clockout::broker;
+use clockout::engine::Engine;
+use clockout::pbx::client::Client;
+use clockout::settings::Settings;
+use clockout::telemetry::{self, Metrics};
+use clockout::wire::nameless::Nameless;
+use clockout::wire::outcome::{self, Encoder};
+use clockout::worker::{self, Clock, Ended, Parts, Stop};
+
+use super::{Common, Exit};
+
+/// Work: take jobs, call the PBX, tell what became of them.
+///
+/// Ends on SIGTERM or SIGINT: takes no more jobs, finishes what it holds within shutdown.grace, gives the rest back to
+/// RabbitMQ. A second signal ends it at once.
+///
+/// Example: `clockout run --config /etc/clockout.toml`
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    let settings = Settings::from_process(&arguments.common.into())?;
+    telemetry::init(&settings.log)?;
+    super::runtime()?.block_on(async {
+        let stop = Stop::default();
+        let signals = heed_signals(stop.clone())?;
+        let ended = work(settings, stop).await;
+        signals.abort();
+        Ok(match ended? {
+            Ended::Drained => Exit::Done,
+            Ended::GaveBack => Exit::GaveBack,
+        })
+    })
+}
+
+/// Builds a worker from its settings and lets it work until it is stopped.
+pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended> {
+    let clock = Clock::start();
+    let run = Uuid::new_v4();
+    let (seed, broker_seed) = run.as_u64_pair();
+    let metrics = Arc::new(Metrics::new());
+    let health = Arc::new(Health::new(clock.started()));
+    let (worker, pbx) = (settings.worker_name, settings.pbx_name);
+    let identity = Arc::new(admin::Identity {
+        worker: worker.clone(),
+        pbx: pbx.clone(),
+    });
+    let view = View {
+        identity,
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+    };
+    let endpoints = CancellationToken::new();
+    let served = match settings.http_listen {
+        Some(listen) => Some(serve(listen, view, endpoints.clone()).await?),
+        None => None,
+    };
+    info!(
+        "clockout {} works as {worker} for PBX {pbx}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let run_name: String = run.simple().to_string().chars().take(8).collect();
+    let parts = Parts {
+        pbx: Client::new(&settings.pbx)?,
+        nameless: Nameless::new(run, names_remembered(&settings.engine)),
+        engine: Engine::new(settings.engine, seed),
+        broker: broker::spawn(settings.broker, broker_seed),
+        encoder: Encoder::new(outcome::Identity {
+            pbx,
+            worker,
+            run: run_name,
+        }),
+        reading: settings.jobs,
+        clock,
+        metrics,
+        health,
+        grace: settings.grace,
+    };
+    let ended = worker::run(parts, stop).await;
+    endpoints.cancel();
+    if let Some(served) = served {
+        served.await??;
+    }
+    Ok(ended?)
+}
+
+type Served = JoinHandle<std::io::Result<()>>;
+
+async fn serve(
+    listen: std::net::SocketAddr,
+    view: View,
+    stop: CancellationToken,
+) -> anyhow::Result<Served> {
+    let listener = admin::bind(admin::Settings { listen }).await?;
+    info!("probes and metrics at http://{}", listener.local_addr()?);
+    Ok(tokio::spawn(admin::serve(listener, view, stop)))
+}
+
+/// Enough for every job held, twice: before and after a lost connection.
+fn names_remembered(engine: &clockout::engine::Settings) -> NonZeroUsize {
+    engine
+        .prefetch
+        .saturating_mul(NonZeroUsize::MIN.saturating_add(1))
+}
+
+/// The first SIGTERM or SIGINT drains, the second ends at once.
+fn heed_signals(stop: Stop) -> anyhow::Result<JoinHandle<()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::spawn(async move {
+        for token in [stop.drain, stop.now] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+        }
+    }))
+}
