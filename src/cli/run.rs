@@ -96,18 +96,16 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
     let ended = worker::run(parts, stop).await;
     endpoints.cancel();
     if let Some(served) = served {
-        served.await??;
+        served.await?;
     }
     Ok(ended?)
 }
-
-type Served = JoinHandle<std::io::Result<()>>;
 
 async fn serve(
     listen: std::net::SocketAddr,
     view: View,
     stop: CancellationToken,
-) -> anyhow::Result<Served> {
+) -> anyhow::Result<JoinHandle<()>> {
     let listener = admin::bind(admin::Settings { listen }).await?;
     info!("probes and metrics at http://{}", listener.local_addr()?);
     Ok(tokio::spawn(admin::serve(listener, view, stop)))
