@@ -27,7 +27,7 @@ pub(super) struct Lane {
     pub(super) flight: Option<Flight>,
     /// Fewer agents per call than the settings allow, while this queue's batches make the PBX fail.
     limit: Option<NonZeroUsize>,
-    next_seq: u64,
+    last_seq: u64,
 }
 
 /// The call under way.
@@ -108,7 +108,7 @@ impl Lane {
             shelves: Shelves::default(),
             flight: None,
             limit: None,
-            next_seq: 0,
+            last_seq: 0,
         }
     }
 
@@ -225,9 +225,8 @@ impl Lane {
             .partition(|waiter| waiter.claim.is_some());
         leavers.dropped.extend(void);
         let spent = kept.iter().map(|waiter| waiter.progress.counted).max();
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        line.restore(0, now, seq, released);
+        self.last_seq += 1;
+        line.restore(0, now, self.last_seq, released);
         if let Some(counted) = spent {
             entry.waiters = kept;
             entry.urgent = true;
@@ -330,8 +329,8 @@ impl Lane {
     }
 
     fn seq(&mut self) -> u64 {
-        self.next_seq += 1;
-        self.next_seq
+        self.last_seq += 1;
+        self.last_seq
     }
 
     fn limit(&self, rules: &Rules) -> usize {
@@ -435,8 +434,8 @@ impl Lane {
             {
                 end(waiter, Code::Expired, None, &mut released, leavers);
             }
-            let seq = self.next_seq;
-            self.next_seq += 1;
+            self.last_seq += 1;
+            let seq = self.last_seq;
             if entry.waiters.is_empty() {
                 self.shelves
                     .take_off(agent, entry.action, (entry.place, entry.seq));
