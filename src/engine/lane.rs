@@ -217,7 +217,10 @@ impl Lane {
                     released.append(&mut waiter.replaces);
                     leavers.dropped.push(waiter);
                 }
-                Fate::Again => kept.push(waiter),
+                Fate::Again => {
+                    waiter.inherit(&mut released);
+                    kept.push(waiter);
+                }
             }
         }
         let (released, void): (Vec<_>, Vec<_>) = released
@@ -428,11 +431,15 @@ impl Lane {
                 continue;
             }
             let mut released = Vec::new();
-            for waiter in entry
-                .waiters
-                .extract_if(.., |waiter| waiter.expired(now.wall))
-            {
-                end(waiter, Code::Expired, None, &mut released, leavers);
+            let mut at = 0;
+            while let Some(waiter) = entry.waiters.get_mut(at) {
+                if waiter.expired(now.wall) {
+                    let waiter = entry.waiters.remove(at);
+                    end(waiter, Code::Expired, None, &mut released, leavers);
+                } else {
+                    waiter.inherit(&mut released);
+                    at += 1;
+                }
             }
             self.last_seq += 1;
             let seq = self.last_seq;

@@ -29,6 +29,14 @@ impl Waiter {
         self.job.expires_at.is_some_and(|at| at <= wall)
     }
 
+    /// Stands in, from now on, for pauses that came before it and whose own remove has failed.
+    pub(in super::super) fn inherit(&mut self, released: &mut Vec<Self>) {
+        if self.job.action == Action::Remove {
+            released.append(&mut self.replaces);
+            self.replaces = std::mem::take(released);
+        }
+    }
+
     fn void(&mut self) {
         self.claim = None;
         self.echoes.clear();
