@@ -522,6 +522,11 @@ impl Engine {
         self.ledger.void();
         self.telling.void();
         self.in_flight.clear();
+        // What was given back must not be called any more: another worker may have it by now.
+        self.lanes.clear();
+        self.by_queue.clear();
+        self.turn.clear();
+        self.alarms.clear();
     }
 
     fn note_drained(&mut self) {
