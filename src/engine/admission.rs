@@ -37,9 +37,8 @@ impl Engine {
         for (position, target) in job.targets().iter().enumerate() {
             let claim = Claim { ticket, position };
             let id = target.outcome_id;
-            let recalled = self
-                .memory
-                .recall(&id, now.elapsed, ticket.epoch, redelivered);
+            let known = || redelivered || self.ledger.is_shared(claim, job);
+            let recalled = self.memory.recall(&id, now.elapsed, ticket.epoch, known);
             if let Some(recalled) = recalled {
                 self.tell(now, claim, &recalled.outcome, recalled.bury);
             } else if let Some(waiter) = self.waiter(job, target) {

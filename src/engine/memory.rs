@@ -80,18 +80,18 @@ impl Memory {
     }
 
     /// The outcome of a job and agent that has ended, if this delivery counts as seen again (CONTRACT §4.7): within the
-    /// dedup window, or delivered again by RabbitMQ however late.
+    /// dedup window, or however late if it is `known` that the job is not over or that RabbitMQ delivers it again.
     pub(super) fn recall(
         &mut self,
         id: &OutcomeId,
         now: Duration,
         epoch: Epoch,
-        redelivered: bool,
+        known: impl FnOnce() -> bool,
     ) -> Option<Recalled> {
         let ended = self.ended.get_mut(id)?;
         // An invalid message may share its job id with the corrected job that follows it.
         let seen = ended.outcome.status() != Status::Invalid
-            && (redelivered || now.saturating_sub(ended.at) <= self.dedup_window);
+            && (now.saturating_sub(ended.at) <= self.dedup_window || known());
         seen.then(|| ended.recall(epoch))
     }
 
