@@ -92,7 +92,12 @@ impl Memory {
         // An invalid message may share its job id with the corrected job that follows it.
         let seen = ended.outcome.status() != Status::Invalid
             && (now.saturating_sub(ended.at) <= self.dedup_window || known());
-        seen.then(|| ended.recall(epoch))
+        if seen {
+            return Some(ended.recall(epoch));
+        }
+        // Its job is admitted anew: what comes of that is the outcome from now on.
+        self.ended.remove(id);
+        None
     }
 
     /// The outcome of an invalid message that RabbitMQ delivers again.
