@@ -449,6 +449,7 @@ impl Lane {
                 line.0.remove(index);
                 line.restore(index, now.elapsed, seq, released);
                 // What now stands here has not been looked at, unless nothing does.
+                index -= usize::from(line.join_neighbours(index));
                 continue;
             }
             line.restore(index + 1, now.elapsed, seq, released);

@@ -157,6 +157,22 @@ impl Line {
         }
     }
 
+    /// Folds the entry at `index` into the one before it, if nothing stands between them any more and both ask for the same.
+    pub(super) fn join_neighbours(&mut self, index: usize) -> bool {
+        let Some((before, next)) = index.checked_sub(1).and_then(|at| {
+            let (front, back) = self.0.make_contiguous().split_at_mut_checked(index)?;
+            Some((front.get_mut(at)?, back.first_mut()?))
+        }) else {
+            return false;
+        };
+        let joins = before.place != Place::Called && before.action == next.action;
+        if joins {
+            before.waiters.append(&mut next.waiters);
+            self.0.remove(index);
+        }
+        joins
+    }
+
     /// Puts an entry that was called back to the front, together with waiting jobs that ask for the same.
     pub(super) fn give_back(&mut self, mut entry: Entry) {
         entry.place = Place::Behind;
