@@ -1,0 +1,295 @@
+//! The oracle: what clockout owes, written down as naively as possible and checked after every step.
+//!
+//! It sees the same events as the engine and judges its effects. It never predicts *what* the engine will do, only
+//! knows what the engine may do and what it must have done; so it shares no code and no cleverness with it.
+//!
+//! | file | promises |
+//! |---|---|
+//! | `tickets.rs` | acknowledged only after everything is confirmed; settled once; in the order of arrival; dead letters |
+//! | `calls.rs` | who may be called, when, in what company; limits, breaker, linger |
+//! | `obligation.rs` | one agent of one job: what may be said of it, given what the PBX answered |
+
+mod calls;
+mod obligation;
+mod tickets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use clockout::engine::batch::Cause;
+use clockout::engine::job::{Action, OutcomeId};
+use clockout::engine::outcome::{Code, Outcome};
+use clockout::engine::{Disposition, Effect, Engine, Event, Now, Published, Settings, TellId};
+
+use crate::pbx::{Member, Pbx};
+use crate::producer::Message;
+use calls::Calls;
+use obligation::{Arrival, Obligation};
+use tickets::Tickets;
+
+/// What a run met, so that a simulation that tests nothing is noticed.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    pub(crate) codes: BTreeSet<Code>,
+    pub(crate) causes: BTreeSet<Cause>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    settings: Settings,
+    /// The confirmed outcomes, over all processes.
+    confirmed: BTreeMap<OutcomeId, BTreeSet<Code>>,
+    pub(crate) met: Met,
+    process: Process,
+}
+
+/// What is owed by, and known of, the process that lives now. A crash forgets it, as the worker does.
+#[derive(Debug, Default)]
+struct Process {
+    obligations: BTreeMap<OutcomeId, Obligation>,
+    tickets: Tickets,
+    calls: Calls,
+    /// Outcomes published and not yet answered.
+    telling: BTreeMap<TellId, OutcomeId>,
+    tells_ever: BTreeMap<TellId, OutcomeId>,
+    stopping: bool,
+    grace_ended: bool,
+    drained: bool,
+}
+
+impl Oracle {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            confirmed: BTreeMap::new(),
+            met: Met::default(),
+            process: Process::default(),
+        }
+    }
+
+    pub(crate) fn process_ended(&mut self) {
+        self.process = Process::default();
+    }
+
+    /// Takes note of an event, before the engine does.
+    pub(crate) fn sees(&mut self, now: Now, event: &Event) {
+        let process = &mut self.process;
+        match event {
+            Event::Delivered {
+                ticket,
+                job,
+                redelivered,
+            } => {
+                let targets = job.targets().iter().map(|target| target.outcome_id);
+                let number = process.tickets.arrive(*ticket, targets);
+                let arrival = Arrival {
+                    now,
+                    number,
+                    ticket: *ticket,
+                    redelivered: *redelivered,
+                };
+                for &target in job.targets() {
+                    obligation::arrive(
+                        &mut process.obligations,
+                        arrival,
+                        job,
+                        target,
+                        &self.settings,
+                    );
+                }
+            }
+            Event::Unreadable {
+                ticket, outcome, ..
+            } => process.tickets.arrive_unreadable(*ticket, outcome),
+            Event::CallDone { call, result } => {
+                process
+                    .calls
+                    .done(now, *call, result, &mut process.obligations, &self.settings);
+            }
+            Event::Told { tell, published } => self.sees_told(*tell, *published),
+            Event::Buried { ticket, published } => {
+                let good = *published == Published::Confirmed;
+                process
+                    .tickets
+                    .buried(*ticket, good, &mut process.obligations);
+            }
+            Event::ChannelLost { .. } => {
+                process.tickets.void();
+                process.telling.clear();
+                process
+                    .obligations
+                    .values_mut()
+                    .for_each(Obligation::lose_tickets);
+            }
+            Event::Tick => {}
+            Event::StopRequested => process.stopping = true,
+            Event::GraceEnded => {
+                process.grace_ended = true;
+                process.calls.abandon();
+            }
+        }
+    }
+
+    /// A returned outcome is as good as a confirmed one only where the settings say so.
+    fn counts_as_confirmed(&self, published: Published) -> bool {
+        match published {
+            Published::Confirmed => true,
+            Published::Returned => !self.settings.hold_unroutable,
+            Published::Refused => false,
+        }
+    }
+
+    fn sees_told(&mut self, tell: TellId, published: Published) {
+        let Some(id) = self.process.telling.remove(&tell) else {
+            return;
+        };
+        if self.counts_as_confirmed(published) {
+            self.process.tickets.told(id);
+            let code = self.process.obligations.get(&id).and_then(Obligation::code);
+            self.confirmed.entry(id).or_default().extend(code);
+        }
+    }
+
+    /// Judges one effect of the step that the event of [`Oracle::sees`] led to.
+    pub(crate) fn judges(&mut self, now: Now, effect: &Effect) {
+        let process = &mut self.process;
+        assert!(!process.drained, "an effect after Drained: {effect:?}");
+        match effect {
+            Effect::Intake { open } => {
+                assert!(
+                    !(*open && process.stopping),
+                    "takes new deliveries after it was told to stop"
+                );
+            }
+            Effect::Call { call, batch } => {
+                self.met.causes.insert(batch.cause);
+                process
+                    .calls
+                    .start(now, *call, batch, &mut process.obligations, &self.settings);
+            }
+            Effect::Tell { tell, outcome } => self.judges_tell(now, *tell, outcome),
+            Effect::Bury { ticket, letter } => {
+                process
+                    .tickets
+                    .bury(*ticket, letter, &mut process.obligations);
+            }
+            Effect::Settle {
+                ticket,
+                disposition: Disposition::Ack,
+                ..
+            } => {
+                process
+                    .tickets
+                    .acknowledge(*ticket, &mut process.obligations);
+            }
+            Effect::Settle {
+                ticket,
+                disposition: Disposition::GiveBack,
+                ..
+            } => {
+                assert!(
+                    process.stopping,
+                    "{ticket:?} given back though nobody asked to stop"
+                );
+                process.tickets.give_back(*ticket, &mut process.obligations);
+            }
+            Effect::Count(_) => {}
+            Effect::Drained => {
+                assert!(process.stopping, "drained though nobody asked to stop");
+                assert_eq!(process.tickets.held(), 0, "drained with jobs held");
+                process.drained = true;
+            }
+        }
+    }
+
+    fn judges_tell(&mut self, now: Now, tell: TellId, outcome: &Outcome) {
+        let process = &mut self.process;
+        let id = outcome.id;
+        assert_eq!(
+            process.telling.insert(tell, id),
+            None,
+            "{tell:?} published while under way"
+        );
+        assert_eq!(
+            *process.tells_ever.entry(tell).or_insert(id),
+            id,
+            "{tell:?} used twice"
+        );
+        assert!(
+            process.tickets.asks_for(id),
+            "told an outcome that no held job asks for: {outcome:?}"
+        );
+        self.met.codes.insert(outcome.conclusion.code);
+        if process.tickets.is_unreadable(outcome) {
+            self.confirmed.entry(id).or_default();
+        } else {
+            obligation::judge(now, &mut process.obligations, outcome, &self.settings);
+        }
+    }
+
+    /// Checks what must hold whenever the engine rests.
+    pub(crate) fn looks_at(&mut self, now: Now, engine: &Engine) {
+        let process = &mut self.process;
+        let snapshot = engine.snapshot();
+        let held = process.tickets.held();
+        assert_eq!(
+            snapshot.held, held,
+            "the engine and the oracle disagree about what is held"
+        );
+        assert!(
+            held <= self.settings.prefetch.get(),
+            "{held} jobs held, more than prefetch"
+        );
+        process.calls.check_breaker(&snapshot, &self.settings);
+        process
+            .calls
+            .check_linger(now, &process.obligations, &self.settings);
+        if process.grace_ended {
+            assert!(
+                process.drained,
+                "grace ended, and something is still held: {:?}",
+                engine.pending()
+            );
+        }
+        if held == 0 && process.stopping && snapshot.calls_in_flight == 0 {
+            assert!(
+                process.drained,
+                "nothing held, stop requested, but not drained"
+            );
+        }
+        if let Some(deadline) = engine.next_deadline() {
+            let far = now.elapsed + Duration::from_secs(24 * 3600);
+            assert!(deadline < far, "a deadline a day away: {deadline:?}");
+        }
+    }
+
+    /// When everything has drained: every job and agent has its outcome, and the PBX shows it.
+    pub(crate) fn at_the_end(&self, published: &[Message], pbx: &Pbx) {
+        let expected: BTreeMap<_, _> = published.iter().flat_map(Message::expected).collect();
+        for (id, place) in &expected {
+            let codes = self.confirmed.get(id);
+            assert!(codes.is_some(), "no outcome for {place:?}, {id}");
+            let Some((queue, agent, action)) = *place else {
+                continue;
+            };
+            let succeeded = |code: &Code| *code == Code::Applied;
+            if codes.is_some_and(|codes| codes.iter().any(succeeded)) {
+                let member = pbx.member(queue, agent);
+                let shows = match action {
+                    Action::Pause => member != Member::Active,
+                    Action::Remove => member == Member::Absent,
+                };
+                assert!(
+                    shows,
+                    "{action} of {agent} on {queue} was told as applied, but it is {member:?}"
+                );
+            }
+        }
+        for id in self.confirmed.keys() {
+            assert!(
+                expected.contains_key(id),
+                "an outcome for a job that nobody published: {id}"
+            );
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The world around one engine: virtual time, an agenda of what happens when, and the process that lives and dies.
+//!
+//! Everything follows from the seed: no clock, no threads, no maps of random order. What is right and wrong is the
+//! [`Oracle`]'s business.
+
+mod shell;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clockout::engine::job::{Epoch, Ticket};
+use clockout::engine::{CallId, Event, Published, TellId};
+use fastrand::Rng;
+
+use crate::broker::Broker;
+use crate::faults::{Swarm, up_to};
+use crate::oracle::{Met, Oracle};
+use crate::pbx::{Outage, Pbx};
+use crate::producer::Producer;
+use shell::Process;
+
+/// How long, in virtual time, everything may take to drain once the faults have ended.
+const LIVENESS_BOUND: Duration = Duration::from_secs(15 * 60);
+
+/// Ticks at one moment after which a deadline counts as one that no tick moves.
+const TICKS_AT_ONCE_MAX: u32 = 1_000;
+
+/// Something that is going to happen. What belongs to a session or a process that is gone does not.
+#[derive(Debug)]
+enum Occurrence {
+    Published,
+    DeliveriesArrive {
+        epoch: Epoch,
+    },
+    SettlementsArrive {
+        epoch: Epoch,
+    },
+    Told {
+        epoch: Epoch,
+        tell: TellId,
+        published: Published,
+    },
+    Buried {
+        epoch: Epoch,
+        ticket: Ticket,
+        published: Published,
+    },
+    CallEnds {
+        process: u32,
+        call: CallId,
+    },
+    ChannelLost,
+    Reconnected {
+        process: u32,
+    },
+    OutageBegins {
+        outage: Outage,
+    },
+    OutageEnds,
+    Crashed,
+    StopRequested,
+    GraceEnded {
+        process: u32,
+    },
+    ProcessStarts,
+}
+
+pub(crate) struct World {
+    trace: bool,
+    rng: Rng,
+    swarm: Swarm,
+    now: Duration,
+    agenda: BTreeMap<(Duration, u64), Occurrence>,
+    agenda_len_ever: u64,
+    producer: Producer,
+    broker: Broker,
+    pbx: Pbx,
+    healed: bool,
+    processes_ever: u32,
+    process: Option<Process>,
+    oracle: Oracle,
+}
+
+/// Runs one seed to its end; panics if a promise is broken.
+pub(crate) fn run(seed: u64, trace: bool) -> Met {
+    let mut world = World::new(seed, trace);
+    world.plan();
+    world.pass_until(world.swarm.safety_phase, |_| false);
+    world.heal();
+    let patience = world.now + LIVENESS_BOUND;
+    world.pass_until(patience, World::is_done);
+    assert!(
+        world.is_done(),
+        "still not drained {LIVENESS_BOUND:?} after the faults ended: {}",
+        world.pending()
+    );
+    world.oracle.at_the_end(&world.broker.published, &world.pbx);
+    world.oracle.met
+}
+
+impl World {
+    fn new(seed: u64, trace: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let swarm = Swarm::of(&mut rng);
+        let pbx = Pbx::new(&mut rng, &swarm);
+        let world = Self {
+            trace,
+            now: Duration::ZERO,
+            agenda: BTreeMap::new(),
+            agenda_len_ever: 0,
+            producer: Producer::default(),
+            broker: Broker::new(swarm.settings.prefetch.get()),
+            pbx,
+            healed: false,
+            processes_ever: 0,
+            process: None,
+            oracle: Oracle::new(swarm.settings.clone()),
+            rng,
+            swarm,
+        };
+        world.say(|| format!("{:#?}", world.swarm));
+        world
+    }
+
+    /// Puts what the seed holds on the agenda, over the safety phase.
+    fn plan(&mut self) {
+        self.after(Duration::ZERO, Occurrence::ProcessStarts);
+        let phase = self.swarm.safety_phase;
+        // Producers publish in bursts: a shift ends for many at once.
+        let mut moment = Duration::ZERO;
+        for _ in 0..self.swarm.messages {
+            if self.rng.bool() {
+                moment = up_to(&mut self.rng, phase);
+            }
+            self.after(moment, Occurrence::Published);
+        }
+        for _ in 0..self.swarm.channel_losses {
+            let at = up_to(&mut self.rng, phase);
+            self.after(at, Occurrence::ChannelLost);
+        }
+        for _ in 0..self.swarm.crashes {
+            let at = up_to(&mut self.rng, phase);
+            self.after(at, Occurrence::Crashed);
+        }
+        for _ in 0..self.swarm.drains {
+            let at = up_to(&mut self.rng, phase);
+            self.after(at, Occurrence::StopRequested);
+        }
+        for _ in 0..self.swarm.outages {
+            let at = up_to(&mut self.rng, phase);
+            let outage = if self.rng.bool() {
+                Outage::Transient
+            } else {
+                Outage::Fault
+            };
+            self.after(at, Occurrence::OutageBegins { outage });
+        }
+    }
+
+    /// Ends every fault; what is odd for good stays so.
+    fn heal(&mut self) {
+        self.say(|| "the faults end".to_owned());
+        self.healed = true;
+        self.pbx.outage = None;
+    }
+
+    fn is_done(&self) -> bool {
+        let idle =
+            |p: &Process| p.engine.pending().is_none() && p.inbox.is_empty() && p.calls.is_empty();
+        self.broker.is_empty()
+            && self.broker.settling() == 0
+            && self.process.as_ref().is_some_and(idle)
+    }
+
+    fn pending(&self) -> String {
+        let engine = self
+            .process
+            .as_ref()
+            .map(|process| process.engine.pending());
+        format!("{} ready, engine {engine:?}", self.broker.ready())
+    }
+
+    fn after(&mut self, wait: Duration, occurrence: Occurrence) {
+        self.agenda_len_ever += 1;
+        self.agenda
+            .insert((self.now + wait, self.agenda_len_ever), occurrence);
+    }
+
+    /// Lets time pass until `end`, until nothing more is due, or until `done`.
+    fn pass_until(&mut self, end: Duration, done: fn(&Self) -> bool) {
+        let mut ticks_at_once = 0;
+        while !done(self) {
+            self.expect_deliveries();
+            let deadline = self
+                .process
+                .as_ref()
+                .and_then(|process| process.engine.next_deadline());
+            // As in the worker: timers that are due come before anything else.
+            if deadline.is_some_and(|deadline| deadline <= self.now) {
+                ticks_at_once += 1;
+                assert!(
+                    ticks_at_once < TICKS_AT_ONCE_MAX,
+                    "no tick moves the deadline {deadline:?}"
+                );
+                self.step(Event::Tick);
+                continue;
+            }
+            if self.hand_in() {
+                continue;
+            }
+            let due = self.agenda.first_key_value().map(|(&(due, _), _)| due);
+            let Some(next) = due
+                .into_iter()
+                .chain(deadline)
+                .min()
+                .filter(|&next| next <= end)
+            else {
+                break;
+            };
+            if next > self.now {
+                self.now = next;
+                ticks_at_once = 0;
+            } else if let Some((_, occurrence)) = self.agenda.pop_first() {
+                self.happen(occurrence);
+            }
+        }
+    }
+
+    fn happen(&mut self, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Published => {
+                let now = self.now().wall;
+                let message = self.producer.message(&mut self.rng, &self.swarm, now);
+                self.say(|| format!("published {message:?}"));
+                self.broker.publish(message);
+            }
+            Occurrence::DeliveriesArrive { epoch } => self.deliveries_arrive(epoch),
+            Occurrence::SettlementsArrive { epoch } if self.broker.epoch() == Some(epoch) => {
+                self.broker.hear(self.broker.settling());
+            }
+            Occurrence::Told {
+                epoch,
+                tell,
+                published,
+            } if self.broker.epoch() == Some(epoch) => {
+                self.step(Event::Told { tell, published });
+            }
+            Occurrence::Buried {
+                epoch,
+                ticket,
+                published,
+            } if self.broker.epoch() == Some(epoch) => {
+                self.step(Event::Buried { ticket, published });
+            }
+            Occurrence::CallEnds { process, call } if self.lives(process) => self.end_call(call),
+            Occurrence::ChannelLost if !self.healed => self.lose_channel(),
+            Occurrence::Reconnected { process } if self.lives(process) => self.broker.connect(),
+            Occurrence::OutageBegins { outage } if !self.healed => {
+                self.pbx.outage = Some(outage);
+                let lasts = up_to(&mut self.rng, Duration::from_secs(60));
+                self.after(lasts, Occurrence::OutageEnds);
+            }
+            Occurrence::OutageEnds => self.pbx.outage = None,
+            Occurrence::Crashed if !self.healed => self.end_process("crash"),
+            Occurrence::StopRequested if !self.healed => self.request_stop(),
+            Occurrence::GraceEnded { process } if self.lives(process) => {
+                self.step(Event::GraceEnded)
+            }
+            Occurrence::ProcessStarts => self.start_process(),
+            // Of a session, a process or a phase that is over.
+            _ => {}
+        }
+    }
+
+    fn lives(&self, number: u32) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.number == number)
+    }
+}

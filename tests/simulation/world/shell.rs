@@ -1,0 +1,271 @@
+//! The worker's shell, in the world: starts and ends processes, hands events to the engine, performs its effects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clockout::engine::batch::Batch;
+use clockout::engine::job::{Epoch, Ticket, Timestamp};
+use clockout::engine::verdict::CallResult;
+use clockout::engine::{CallId, Effect, Engine, Event, Now, Published};
+
+use super::{Occurrence, World};
+use crate::faults::{chance, up_to};
+use crate::producer::Message;
+
+/// The wall clock at virtual time zero, in milliseconds since the Unix epoch.
+const WALL_AT_START: u64 = 1_795_000_000_000;
+
+/// One life of the worker.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) number: u32,
+    pub(super) engine: Engine,
+    /// Deliveries that have come and that the engine has no room for yet.
+    pub(super) inbox: VecDeque<(Ticket, Message, bool)>,
+    /// The calls under way.
+    pub(super) calls: BTreeMap<CallId, Arc<Batch>>,
+    deliveries_due: bool,
+}
+
+impl World {
+    pub(super) fn start_process(&mut self) {
+        self.processes_ever += 1;
+        self.say(|| format!("process {} starts", self.processes_ever));
+        self.broker.consuming = true;
+        self.broker.connect();
+        self.process = Some(Process {
+            number: self.processes_ever,
+            engine: Engine::new(self.swarm.settings.clone(), self.rng.u64(..)),
+            inbox: VecDeque::new(),
+            calls: BTreeMap::new(),
+            deliveries_due: false,
+        });
+    }
+
+    /// The process is gone, its memory with it; calls that were under way may still be carried out.
+    pub(super) fn end_process(&mut self, how: &str) {
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        self.say(|| format!("process {} ends: {how}", process.number));
+        for batch in process.calls.into_values() {
+            if self.rng.bool() {
+                self.answer(&batch);
+            }
+        }
+        self.disconnect();
+        self.oracle.process_ended();
+        let pause = up_to(&mut self.rng, Duration::from_secs(2));
+        self.after(pause, Occurrence::ProcessStarts);
+    }
+
+    pub(super) fn lose_channel(&mut self) {
+        let Some(epoch) = self.broker.epoch() else {
+            return;
+        };
+        let Some(process) = self.process.as_ref().map(|process| process.number) else {
+            return;
+        };
+        self.disconnect();
+        self.step(Event::ChannelLost { epoch });
+        let pause = up_to(&mut self.rng, Duration::from_secs(5));
+        self.after(pause, Occurrence::Reconnected { process });
+    }
+
+    /// Ends the session; some of what was said on it is no longer heard.
+    fn disconnect(&mut self) {
+        let heard = self.rng.usize(0..=self.broker.settling());
+        self.broker.disconnect(heard);
+        if let Some(process) = &mut self.process {
+            process.inbox.clear();
+            process.deliveries_due = false;
+        }
+    }
+
+    pub(super) fn request_stop(&mut self) {
+        let Some(process) = self.process.as_ref().map(|process| process.number) else {
+            return;
+        };
+        let grace = up_to(&mut self.rng, Duration::from_secs(30));
+        self.after(grace, Occurrence::GraceEnded { process });
+        self.step(Event::StopRequested);
+    }
+
+    /// Sees to it that what can be delivered will be.
+    pub(super) fn expect_deliveries(&mut self) {
+        let Some(epoch) = self.broker.epoch().filter(|_| self.broker.can_deliver()) else {
+            return;
+        };
+        let Some(process) = self
+            .process
+            .as_mut()
+            .filter(|process| !process.deliveries_due)
+        else {
+            return;
+        };
+        process.deliveries_due = true;
+        let latency = up_to(&mut self.rng, Duration::from_millis(5));
+        self.after(latency, Occurrence::DeliveriesArrive { epoch });
+    }
+
+    pub(super) fn deliveries_arrive(&mut self, epoch: Epoch) {
+        let Some(process) = self
+            .process
+            .as_mut()
+            .filter(|_| self.broker.epoch() == Some(epoch))
+        else {
+            return;
+        };
+        process.deliveries_due = false;
+        for _ in 0..self.rng.usize(1..=20) {
+            process.inbox.extend(self.broker.deliver());
+        }
+    }
+
+    /// Hands one delivery in, if there is one and the engine has room for it.
+    pub(super) fn hand_in(&mut self) -> bool {
+        let wall = self.now().wall;
+        let Some(process) = self
+            .process
+            .as_mut()
+            .filter(|process| process.engine.has_room())
+        else {
+            return false;
+        };
+        let Some((ticket, message, redelivered)) = process.inbox.pop_front() else {
+            return false;
+        };
+        self.step(message.delivered(ticket, redelivered, wall));
+        true
+    }
+
+    pub(super) fn end_call(&mut self, call: CallId) {
+        let Some(batch) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.calls.remove(&call))
+        else {
+            return;
+        };
+        let result = self.answer(&batch);
+        self.step(Event::CallDone { call, result });
+    }
+
+    fn answer(&mut self, batch: &Batch) -> CallResult {
+        let rates = (!self.healed).then_some(&self.swarm.rates);
+        self.pbx.call(&mut self.rng, rates, batch)
+    }
+
+    /// Lets the engine take one step, under the oracle's eyes, and performs its effects in order.
+    pub(super) fn step(&mut self, event: Event) {
+        let now = self.now();
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if self.trace {
+            trace(now, "->", &event);
+        }
+        self.oracle.sees(now, &event);
+        let effects: Vec<Effect> = process.engine.step(now, event).collect();
+        for effect in &effects {
+            if self.trace {
+                trace(now, "  <-", effect);
+            }
+            self.oracle.judges(now, effect);
+        }
+        self.oracle.looks_at(now, &process.engine);
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Intake { open } => self.broker.consuming = open,
+            Effect::Call { call, batch } => {
+                let Some(process) = &mut self.process else {
+                    return;
+                };
+                process.calls.insert(call, batch);
+                let process = process.number;
+                let latency = up_to(&mut self.rng, self.swarm.call_latency);
+                self.after(latency, Occurrence::CallEnds { process, call });
+            }
+            Effect::Tell { tell, .. } => {
+                let published = self.publish();
+                self.answer_publish(|epoch| Occurrence::Told {
+                    epoch,
+                    tell,
+                    published,
+                });
+            }
+            Effect::Bury { ticket, .. } => {
+                let published = self.publish();
+                self.answer_publish(|epoch| Occurrence::Buried {
+                    epoch,
+                    ticket,
+                    published,
+                });
+            }
+            Effect::Settle {
+                ticket,
+                disposition,
+                ..
+            } => {
+                self.broker.settle(ticket, disposition);
+                let latency = up_to(&mut self.rng, Duration::from_millis(20));
+                self.after(
+                    latency,
+                    Occurrence::SettlementsArrive {
+                        epoch: ticket.epoch,
+                    },
+                );
+            }
+            Effect::Count(_) => {}
+            Effect::Drained => {
+                self.broker.hear(self.broker.settling());
+                self.end_process("drained");
+            }
+        }
+    }
+
+    fn publish(&mut self) -> Published {
+        let rates = &self.swarm.rates;
+        if !self.healed && chance(&mut self.rng, rates.publish_refused) {
+            return Published::Refused;
+        }
+        if !self.healed && chance(&mut self.rng, rates.publish_returned) {
+            return Published::Returned;
+        }
+        Published::Confirmed
+    }
+
+    /// The answer comes in its own time, and never if there is no session or it ends first.
+    fn answer_publish(&mut self, answer: impl Fn(Epoch) -> Occurrence) {
+        if let Some(epoch) = self.broker.epoch() {
+            let latency = up_to(&mut self.rng, self.swarm.confirm_latency);
+            self.after(latency, answer(epoch));
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let wall = WALL_AT_START + u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
+        Now {
+            elapsed: self.now,
+            wall: Timestamp(i64::try_from(wall).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// Prints a line of the trace, if this seed is traced.
+    pub(super) fn say(&self, line: impl Fn() -> String) {
+        if self.trace {
+            trace(self.now(), "==", &format_args!("{}", line()));
+        }
+    }
+}
+
+fn trace(now: Now, arrow: &str, what: &impl Debug) {
+    println!("{:>12.6}s {arrow} {what:?}", now.elapsed.as_secs_f64());
+}
