@@ -3,6 +3,7 @@
 //! Runs as one supervisor task that owns a *session* (a connection to consume and one to publish) and rebuilds it,
 //! for ever, with jittered backoff. Decides nothing about jobs.
 
+pub mod client;
 mod connection;
 mod intake;
 mod publisher;

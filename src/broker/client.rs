@@ -1,0 +1,182 @@
+//! What a command does at RabbitMQ beside the worker: publishes messages, follows an exchange, removes a topology.
+//!
+//! One connection that is never rebuilt: when it breaks, the command fails and says why. Knows no job and no outcome.
+
+mod feed;
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions,
+};
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use tokio::time::timeout;
+
+use super::connection::{BadAddress, ConnectError, Connector};
+use super::topology::{self, TopologyError};
+use super::{Names, Settings, short};
+
+pub use feed::{Feed, Received};
+
+/// Longest wait for RabbitMQ to confirm what was published.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+
+const PERSISTENT: u8 = 2;
+
+/// Why a command cannot go on with RabbitMQ.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ClientError(#[from] Why);
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error("RabbitMQ did not confirm a publish within {} s", CONFIRM_TIMEOUT.as_secs())]
+    NoConfirm,
+    #[error("RabbitMQ refuses messages for exchange `{exchange}`: is its queue full?")]
+    Refused { exchange: String },
+    #[error("no queue takes what is published to exchange `{exchange}`: has the worker ever run?")]
+    Unroutable { exchange: String },
+    #[error("RabbitMQ ended the subscription")]
+    Cancelled,
+    #[error("RabbitMQ: {0}")]
+    Lapin(#[from] lapin::Error),
+}
+
+/// A JSON message to publish; it is persistent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub routing_key: String,
+    pub body: Vec<u8>,
+    pub message_id: Option<String>,
+}
+
+/// A connection to RabbitMQ of a command's own.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    /// In confirm mode.
+    publishing: Channel,
+}
+
+impl Client {
+    /// `role` tells the connection apart in RabbitMQ's listings.
+    pub async fn connect(settings: &Settings, role: &str) -> Result<Self, ClientError> {
+        let connect = async || -> Result<Self, Why> {
+            let connection = Connector::new(settings)?.connect(role).await?;
+            let publishing = connection.create_channel().await?;
+            publishing
+                .confirm_select(ConfirmSelectOptions { nowait: false })
+                .await?;
+            Ok(Self {
+                connection,
+                publishing,
+            })
+        };
+        Ok(connect().await?)
+    }
+
+    /// Declares or checks the topology, as the worker does when it starts.
+    pub async fn set_up(&self, settings: &Settings) -> Result<(), ClientError> {
+        let set_up = topology::set_up(&self.connection, settings).await;
+        Ok(set_up.map_err(Why::from)?)
+    }
+
+    /// Publishes `messages` in their order, and returns once RabbitMQ has confirmed all of them and a queue took each.
+    pub async fn publish(&self, exchange: &str, messages: Vec<Message>) -> Result<(), ClientError> {
+        let publishes = messages
+            .into_iter()
+            .map(|message| self.publish_one(exchange, message));
+        let confirms = timeout(CONFIRM_TIMEOUT, try_join_all(publishes))
+            .await
+            .map_err(|_| Why::NoConfirm)?
+            .map_err(Why::from)?;
+        let exchange = || exchange.to_owned();
+        for confirm in confirms {
+            if !confirm.is_ack() {
+                let exchange = exchange();
+                return Err(Why::Refused { exchange }.into());
+            }
+            // A returned message comes with whichever confirm is next, so it speaks for the burst and not for its own.
+            if confirm.take_message().is_some() {
+                let exchange = exchange();
+                return Err(Why::Unroutable { exchange }.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_one(&self, exchange: &str, message: Message) -> lapin::Result<Confirmation> {
+        let mut properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_delivery_mode(PERSISTENT);
+        if let Some(id) = &message.message_id {
+            properties = properties.with_message_id(short(id));
+        }
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        self.publishing
+            .basic_publish(
+                short(exchange),
+                short(&message.routing_key),
+                options,
+                &message.body,
+                properties,
+            )
+            .await?
+            .await
+    }
+
+    /// Everything published to `exchange` from now on whose routing key matches one of `patterns`.
+    pub async fn follow(&self, exchange: &str, patterns: &[&str]) -> Result<Feed, ClientError> {
+        Ok(Feed::open(&self.connection, exchange, patterns).await?)
+    }
+
+    /// Deletes the queues and exchanges of `names` with all that they hold; what is not there is fine.
+    pub async fn delete(&self, names: &Names) -> Result<(), ClientError> {
+        let queues = [
+            Some(&names.jobs_queue),
+            Some(&names.dead_queue),
+            names.results_queue.as_ref(),
+        ];
+        let exchanges = [
+            &names.jobs_exchange,
+            &names.results_exchange,
+            &names.dead_exchange,
+        ];
+        let delete = async || -> Result<(), Why> {
+            for queue in queues.into_iter().flatten() {
+                let options = QueueDeleteOptions {
+                    if_unused: false,
+                    if_empty: false,
+                    nowait: false,
+                };
+                self.publishing.queue_delete(short(queue), options).await?;
+            }
+            for exchange in exchanges {
+                let options = ExchangeDeleteOptions {
+                    if_unused: false,
+                    nowait: false,
+                };
+                self.publishing
+                    .exchange_delete(short(exchange), options)
+                    .await?;
+            }
+            Ok(())
+        };
+        Ok(delete().await?)
+    }
+
+    /// In good order if RabbitMQ agrees; there is nothing left to lose.
+    pub async fn close(self) {
+        self.connection.close(200, "done".into()).await.ok();
+    }
+}
