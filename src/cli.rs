@@ -2,6 +2,7 @@
 //!
 //! Standard output gets only what a command was asked for; everything else goes to standard error.
 
+mod demo;
 mod pbx_sim;
 mod run;
 mod schema;
@@ -23,6 +24,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Demo(demo::Arguments),
     PbxSim(pbx_sim::Arguments),
     Schema(schema::Arguments),
 }
@@ -85,6 +87,7 @@ impl Exit {
 pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(arguments) => run::execute(arguments),
+        Command::Demo(arguments) => runtime()?.block_on(demo::execute(arguments)),
         Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
     }
