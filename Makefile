@@ -54,7 +54,8 @@ bench: ## Measure the engine alone: jobs per second, allocations per job
 .PHONY: fuzz
 fuzz: $(TOOLS)/cargo-fuzz ## Feed random bytes to every parser, for SECONDS=60 each
 	@for target in $$($(TOOLS)/cargo-fuzz list); do \
-	  RUSTC_BOOTSTRAP=1 $(TOOLS)/cargo-fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),60); done
+	  RUSTC_BOOTSTRAP=1 $(TOOLS)/cargo-fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
+	    -- -max_total_time=$(or $(SECONDS),60); done
 
 $(TOOLS)/cargo-fuzz:
 	cargo install cargo-fuzz --version 0.13.2 --locked --debug --root target/tools

@@ -24,5 +24,11 @@
     reason = "tests read their environment and measure real time"
 )]
 
+mod dead_letters;
+mod gathering;
 mod harness;
+mod jobs;
+mod lifecycle;
+mod outcomes;
+mod pbx_calls;
 mod support;

@@ -1,6 +1,6 @@
 //! The stage for tests against real parts: a RabbitMQ, the worker's binary, a client that plays producer and consumer.
 //!
-//! [`stage()`] gives a test a virtual host of its own on the run's one broker; a test that kills or freezes its
+//! [`stage()`] gives a test a virtual host of its own on the run's one broker, and a simulated PBX; a test that kills or freezes its
 //! broker starts a [`Node`] of its own. Whatever is started here ends with its owner, and at the latest with the
 //! test process, however that ends.
 
@@ -13,17 +13,24 @@ mod worker;
 
 use std::fmt::Display;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use clockout::pbx::sim::{Options, Sim, Verb};
+use futures_util::future::join_all;
+use lapin::BasicProperties;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
 pub use broker::{Names, Place, place};
 pub use node::{Node, Tls};
-pub use rabbit::{Message, Rabbit, Tap};
+pub use rabbit::{Message, Rabbit, Tap, json_message};
 pub use worker::{Worker, WorkerSetup};
 
 /// Longest that a test waits for one thing to happen, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The output of `future`; panics with `what` if it does not come.
 pub async fn within<T>(what: impl Display, future: impl Future<Output = T>) -> T {
@@ -58,15 +65,22 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Where a test plays: its place on the broker, a client there, and what comes out, heard from the beginning.
+/// What a call asked for, and for which agents.
+pub type Call = (Verb, Vec<String>);
+
+/// Where a test plays: its place on the broker, a PBX, a client, and what comes out, heard from the beginning.
 pub struct Stage {
     pub place: Place,
+    pub pbx: Sim,
     pub rabbit: Rabbit,
     /// Everything published to the results exchange.
     pub outcomes: Tap,
     /// Everything published to the dead exchange.
     pub dead: Tap,
 }
+
+/// Where the PBXes live: a test that waits for its broker blocks its own runtime, and must not stop its PBX.
+static PBX_SIDE: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// A stage on the run's shared broker.
 pub async fn stage() -> Stage {
@@ -78,25 +92,75 @@ impl Stage {
         let rabbit = Rabbit::connect(&place.url).await;
         let outcomes = rabbit.tap(&place.names.results).await;
         let dead = rabbit.tap(&place.names.dead).await;
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Stage {
             place,
+            pbx: PBX_SIDE
+                .spawn(Sim::start(any_port, Options::default()))
+                .await
+                .unwrap()
+                .unwrap(),
             rabbit,
             outcomes,
             dead,
         }
     }
 
-    /// A worker on this stage for the PBX at `pbx_url`, to be adjusted and started.
-    pub fn worker(&self, pbx_url: &str) -> WorkerSetup {
-        WorkerSetup::new(&self.place, pbx_url)
+    /// A worker on this stage, to be adjusted and started.
+    pub fn worker(&self) -> WorkerSetup {
+        WorkerSetup::new(&self.place, &self.pbx.url())
+    }
+
+    /// Replaces what goes wrong at the PBX, as `POST /sim/faults` would.
+    pub fn faults(&self, rules: Value) {
+        let rules = serde_json::from_value(rules).expect("fault rules");
+        self.pbx.set_faults(rules).expect("fault rules");
     }
 
     /// Publishes a job as the contract asks producers to; its routing key is its PBX queue.
-    pub async fn send(&self, job: serde_json::Value) {
-        let key = job["queue"].as_str().unwrap_or("_").to_owned();
-        let body = job.to_string().into_bytes();
-        self.rabbit
-            .publish(&self.place.names.jobs, &key, &body, rabbit::json_message())
-            .await;
+    pub async fn send(&self, job: Value) {
+        self.send_all([job]).await;
+    }
+
+    /// Publishes jobs in this order, in one go.
+    pub async fn send_all(&self, jobs: impl IntoIterator<Item = Value>) {
+        let sends = jobs.into_iter().map(|job| async move {
+            let key = job["queue"].as_str().unwrap_or("_").to_owned();
+            self.send_raw(&key, job.to_string().as_bytes(), json_message())
+                .await;
+        });
+        join_all(sends).await;
+    }
+
+    /// Publishes anything to the jobs exchange.
+    pub async fn send_raw(&self, key: &str, body: &[u8], properties: BasicProperties) {
+        let exchange = &self.place.names.jobs;
+        self.rabbit.publish(exchange, key, body, properties).await;
+    }
+
+    /// The next `count` outcomes, in the order in which they were told.
+    pub async fn outcomes(&mut self, count: usize) -> Vec<Value> {
+        let messages = self.outcomes.take(count).await;
+        messages.iter().map(Message::json).collect()
+    }
+
+    /// Publishes a job of one agent on an otherwise silent stage; its outcome.
+    pub async fn perform(&mut self, job: Value) -> Value {
+        self.send(job).await;
+        self.outcomes.next().await.json()
+    }
+
+    /// The calls that the PBX got.
+    pub fn calls(&self) -> Vec<Call> {
+        let calls = self.pbx.calls(0).into_iter();
+        calls.map(|call| (call.action, call.agents)).collect()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.place.shared {
+            rabbit::delete(&self.place);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use futures_util::StreamExt as _;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{
@@ -15,7 +15,7 @@ use lapin::{
 };
 use serde_json::Value;
 
-use super::within;
+use super::{Place, within};
 
 pub struct Rabbit {
     /// Closes when dropped.
@@ -241,4 +241,24 @@ fn text(value: &AMQPValue) -> String {
         AMQPValue::LongLongInt(number) => number.to_string(),
         other => format!("{other:?}"),
     }
+}
+
+/// Deletes what a worker may have declared at this place; for a test's end, where nothing can be awaited.
+pub fn delete(place: &Place) {
+    let place = place.clone();
+    let deleting = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let channel = Rabbit::connect(&place.url).await.channel().await;
+            for name in [&place.names.jobs, &place.names.results, &place.names.dead] {
+                let name = name.as_str();
+                let options = QueueDeleteOptions::default();
+                channel.queue_delete(name.into(), options).await.unwrap();
+                let options = ExchangeDeleteOptions::default();
+                channel.exchange_delete(name.into(), options).await.unwrap();
+            }
+        });
+    });
+    // A test that has failed leaves what it must; its own message counts.
+    drop(deleting.join());
 }

@@ -49,6 +49,11 @@ impl WorkerSetup {
             .set("dead.queue", &place.names.dead)
             .set("pbx.base_url", pbx_url)
             .set("http.listen", &format!("127.0.0.1:{http_port}"))
+            // Impatient, so that the tests are fast.
+            .set("batch.linger", "20ms")
+            .set("retry.initial", "10ms")
+            .set("retry.max", "50ms")
+            .set("breaker.cooldown", "100ms")
     }
 
     /// A setting by its key in CONTRACT §7.
