@@ -39,7 +39,10 @@ pub(super) enum IntakeError {
 pub(super) struct Intake {
     channel: Channel,
     queue: ShortString,
-    consumer_tag: ShortString,
+    consumer_name: String,
+    /// How often consuming was begun on this channel; part of the consumer tag. A quorum queue delivers what is held
+    /// again, under new delivery tags, to a consumer that comes back under the tag it was cancelled with.
+    subscriptions: u64,
     consumer: Option<ReadyChunks<Consumer>>,
 }
 
@@ -56,7 +59,8 @@ impl Intake {
         Ok(Self {
             channel,
             queue: super::short(&settings.names.jobs_queue),
-            consumer_tag: super::short(&settings.connection_name),
+            consumer_name: settings.connection_name.clone(),
+            subscriptions: 0,
             consumer: None,
         })
     }
@@ -71,9 +75,10 @@ impl Intake {
     }
 
     pub(super) async fn open(&mut self) -> Result<(), IntakeError> {
+        self.subscriptions += 1;
         let consume = self.channel.basic_consume(
             self.queue.clone(),
-            self.consumer_tag.clone(),
+            self.consumer_tag(),
             BasicConsumeOptions {
                 no_local: false,
                 no_ack: false,
@@ -96,10 +101,7 @@ impl Intake {
         };
         let stop = async {
             self.channel
-                .basic_cancel(
-                    self.consumer_tag.clone(),
-                    BasicCancelOptions { nowait: false },
-                )
+                .basic_cancel(self.consumer_tag(), BasicCancelOptions { nowait: false })
                 .await?;
             // The stream ends by itself: RabbitMQ's answer came after the last delivery.
             let bursts: Vec<_> = consumer.collect().await;
@@ -118,6 +120,10 @@ impl Intake {
         };
         let burst = consumer.next().await.ok_or(IntakeError::Cancelled)?;
         Ok(burst.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    fn consumer_tag(&self) -> ShortString {
+        super::short(&format!("{}-{}", self.subscriptions, self.consumer_name))
     }
 }
 
