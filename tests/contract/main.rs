@@ -24,6 +24,7 @@
     reason = "tests read their environment and measure real time"
 )]
 
+mod broker;
 mod dead_letters;
 mod gathering;
 mod harness;

@@ -1,0 +1,80 @@
+//! `amqps://` with a CA of our own and a client certificate.
+
+use clockout::broker::ClientIdentity;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use secrecy::SecretSlice;
+
+use super::*;
+use crate::support::{self, Node};
+
+struct Identity {
+    cert_pem: String,
+    key_pem: String,
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    // A subject of its own: where it equals the issuer, the server takes a certificate for self-signed.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "the test's CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    Identity {
+        cert_pem: params.signed_by(&key, authority).unwrap().pem(),
+        key_pem: key.serialize_pem(),
+    }
+}
+
+#[tokio::test]
+async fn tls_needs_the_right_ca_and_shows_the_client_certificate() {
+    let ours = authority();
+    let server = identity(&ours);
+    let node = Node::start_with_tls(&support::Tls {
+        ca: ours.pem(),
+        certificate: server.cert_pem,
+        key: server.key_pem,
+        demands_client_certificate: true,
+    });
+    let client = identity(&ours);
+    let mut secure = settings(&node.place());
+    let port = node.tls_port();
+    secure.url = SecretString::from(format!("amqps://guest:guest@localhost:{port}/%2f"));
+    secure.tls = Tls {
+        ca_pem: Some(ours.pem().into_bytes()),
+        client: Some(ClientIdentity {
+            cert_pem: client.cert_pem.into_bytes(),
+            key_pem: SecretSlice::from(client.key_pem.into_bytes()),
+        }),
+    };
+
+    let mut side = Side::start(secure.clone());
+    side.up().await;
+    side.publish(vec![outcome(1, "over.tls")]).await;
+    assert_eq!(side.told(1).await, [(TellId(1), Published::Confirmed)]);
+    side.close().await;
+
+    let mut strange = secure.clone();
+    strange.tls.ca_pem = Some(authority().pem().into_bytes());
+    let why = unreachable(strange).await;
+    assert!(why.contains("do not agree on TLS"), "{why}");
+
+    let mut nameless = secure;
+    nameless.tls.client = None;
+    let why = unreachable(nameless).await;
+    assert!(why.contains("TLS") || why.contains("certificate"), "{why}");
+}
+
+async fn unreachable(settings: Settings) -> String {
+    Side::start(settings)
+        .until(|event| match event {
+            Event::Unreachable { why } => Some(why),
+            _ => None,
+        })
+        .await
+}
