@@ -3,7 +3,10 @@
 //! One job's way is four events and what they cause: delivered, called (with 49 others), told, settled. `cargo bench --bench
 //! engine` prints the time for [`JOBS`] jobs, jobs per second, and allocations for all of them.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -55,7 +58,10 @@ fn measure(bencher: Bencher<'_, '_>, queue: impl Fn(usize) -> usize + Sync) {
             while settled < JOBS {
                 let mut events: Vec<Event> = Vec::with_capacity(500);
                 events.extend(jobs.by_ref().take(500).map(|(tag, job)| Event::Delivered {
-                    ticket: Ticket { epoch: Epoch(1), tag },
+                    ticket: Ticket {
+                        epoch: Epoch(1),
+                        tag,
+                    },
                     job,
                     redelivered: false,
                 }));
@@ -71,14 +77,23 @@ fn measure(bencher: Bencher<'_, '_>, queue: impl Fn(usize) -> usize + Sync) {
 
 fn step(engine: &mut Engine, event: Event, events: &mut Vec<Event>) -> usize {
     let mut settled = 0;
-    let now = Now { elapsed: Duration::ZERO, wall: Timestamp(1_800_000_000_000) };
+    let now = Now {
+        elapsed: Duration::ZERO,
+        wall: Timestamp(1_800_000_000_000),
+    };
     for effect in engine.step(now, event) {
         match effect {
             Effect::Call { call, batch } => {
-                events.push(Event::CallDone { call, result: answer(&batch) });
+                events.push(Event::CallDone {
+                    call,
+                    result: answer(&batch),
+                });
             }
             Effect::Tell { tell, .. } => {
-                events.push(Event::Told { tell, published: Published::Confirmed });
+                events.push(Event::Told {
+                    tell,
+                    published: Published::Confirmed,
+                });
             }
             Effect::Settle { .. } => settled += 1,
             Effect::Bury { .. } | Effect::Intake { .. } | Effect::Count(_) | Effect::Drained => {}
@@ -132,7 +147,12 @@ fn settings() -> Settings {
             cooldown: Duration::from_secs(5),
             cooldown_max: Duration::from_mins(1),
         },
-        policy: Policy { pause: true, remove: true, remove_queues: None, dry_run: false },
+        policy: Policy {
+            pause: true,
+            remove: true,
+            remove_queues: None,
+            dry_run: false,
+        },
         hold_unroutable: true,
     }
 }

@@ -1,3 +1,5 @@
+//! What is read of a reply, and what is not.
+
 use proptest::prelude::*;
 use proptest::sample::select;
 

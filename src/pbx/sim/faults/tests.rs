@@ -1,3 +1,5 @@
+//! Which rule meets which call, and for how long.
+
 use super::*;
 use crate::engine::job::Agent;
 use crate::pbx::sim::Verb;

@@ -1,0 +1,155 @@
+//! What the pages say is so: links lead somewhere, samples are what the code reads and writes, commands and targets exist,
+//! defaults are the defaults.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
+use clockout::wire::{self, Incoming};
+
+const PAGES: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/contract.md",
+    "docs/pbx-sim.md",
+    "docs/adr/README.md",
+];
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in PAGES {
+        let text = read(page);
+        let folder = top().join(page).parent().unwrap().to_owned();
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = target.split('#').next().unwrap();
+            let local = !file.is_empty() && !file.starts_with("http");
+            assert!(!local || folder.join(file).exists(), "{page}: {target}");
+        }
+    }
+}
+
+#[test]
+fn every_job_in_the_docs_is_a_valid_job() {
+    let settings = wire::job::Settings {
+        max_age: None,
+        dry_run: false,
+    };
+    let mut seen = 0;
+    for page in PAGES {
+        let text = read(page);
+        for sample in json_blocks(&text).filter(|sample| sample.starts_with("{\"job_id\"")) {
+            let ticket = Ticket {
+                epoch: Epoch(1),
+                tag: 1,
+            };
+            let message = Incoming {
+                ticket,
+                redelivered: false,
+                body: sample.as_bytes().to_vec().into(),
+                message_id: None,
+                correlation_id: None,
+                timestamp: None,
+                traceparent: None,
+                replay: None,
+            };
+            let mut name = || JobId::parse("none").unwrap();
+            let job = wire::job::parse(&message, &settings, Timestamp(0), &mut name);
+            assert!(job.is_ok(), "{page}: {sample}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "the samples were not found");
+}
+
+#[test]
+fn an_outcome_in_the_docs_has_the_fields_of_the_schema() {
+    let schema = wire::schema::outcome().to_value();
+    let fields: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let text = read("README.md");
+    let sample = json_blocks(&text)
+        .find(|sample| sample.starts_with("{\"outcome_id\""))
+        .unwrap();
+    let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+    let shown: BTreeSet<&String> = sample.as_object().unwrap().keys().collect();
+    assert_eq!(shown, fields);
+}
+
+#[test]
+fn every_command_and_target_in_the_docs_exists() {
+    let help = Command::new(env!("CARGO_BIN_EXE_clockout"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let makefile = read("Makefile");
+    for page in PAGES.into_iter().filter(|page| *page != "docs/contract.md") {
+        let text = read(page);
+        for command in words_after(
+            &text,
+            &["`clockout ", "release/clockout ", "debug/clockout "],
+        ) {
+            assert!(
+                help.contains(&format!("  {command} ")),
+                "{page}: clockout {command}"
+            );
+        }
+        for target in words_after(&text, &["`make ", "\nmake "]) {
+            assert!(
+                makefile.contains(&format!("\n{target}:")),
+                "{page}: make {target}"
+            );
+        }
+    }
+}
+
+/// CONTRACT §7: the README shows some of the defaults, the example file all of them.
+#[test]
+fn the_defaults_in_the_readme_are_those_of_the_example() {
+    let example: toml::Table = toml::from_str(&read("clockout.example.toml")).unwrap();
+    let text = read("README.md");
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let mut seen = 0;
+    for (key, rest) in rows.filter(|(key, rest)| key.contains('.') && rest.starts_with(" | ")) {
+        let (section, name) = key.split_once('.').unwrap();
+        let shown = rest.split('|').nth(1).unwrap().trim().trim_matches('`');
+        assert_eq!(example[section][name].to_string(), shown, "{key}");
+        seen += 1;
+    }
+    assert!(seen >= 7, "the table was not found");
+}
+
+/// The word that follows each of `marks`.
+fn words_after<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
+    let rests = marks.iter().flat_map(|mark| text.split(*mark).skip(1));
+    let word = |rest: &'a str| {
+        let end = rest
+            .find(|c: char| !c.is_ascii_lowercase() && c != '-')
+            .unwrap_or(rest.len());
+        &rest[..end]
+    };
+    rests.map(word).filter(|word| !word.is_empty()).collect()
+}
+
+/// The one-line objects in blocks of JSON.
+fn json_blocks(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(top().join(page)).unwrap()
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
