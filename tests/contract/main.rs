@@ -26,6 +26,7 @@
 
 mod broker;
 mod dead_letters;
+mod demo;
 mod gathering;
 mod harness;
 mod jobs;
