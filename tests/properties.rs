@@ -1,0 +1,357 @@
+//! Properties of the engine that hold for every script of events, small enough to shrink to a readable counter-example.
+//!
+//! Promise guarded here: the invariants of the crate's first page, one at a time. The simulation guards them together.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clockout::engine::batch::Batch;
+use clockout::engine::job::{
+    Action, Agent, Echo, Epoch, Job, JobHead, JobId, OutcomeId, PbxQueue, Ticket, Timestamp,
+};
+use clockout::engine::verdict::{Answer, CallResult, ItemAnswer};
+use clockout::engine::{
+    BreakerSettings, CallId, Disposition, Effect, Engine, Event, Now, Policy, Published,
+    RetrySettings, Settings,
+};
+use proptest::prelude::*;
+
+const LINGER: Duration = Duration::from_millis(200);
+
+/// One line of a script.
+#[derive(Debug, Clone)]
+enum Line {
+    Deliver {
+        action: Action,
+        queue: u8,
+        agents: Vec<u8>,
+    },
+    Wait {
+        millis: u64,
+    },
+    /// The oldest call under way is answered so, for each of its agents.
+    Answer(Answer),
+    /// RabbitMQ delivers everything unacknowledged again.
+    LoseChannel,
+}
+
+fn script() -> impl Strategy<Value = Vec<Line>> {
+    let action = prop_oneof![Just(Action::Pause), Just(Action::Remove)];
+    let answer = prop_oneof![
+        4 => Just(Answer::Done),
+        1 => Just(Answer::Absent),
+        2 => Just(Answer::Busy),
+        1 => Just(Answer::Refused),
+    ];
+    let line = prop_oneof![
+        4 => (action, 0..3u8, prop::collection::vec(0..6u8, 1..5))
+            .prop_map(|(action, queue, agents)| Line::Deliver { action, queue, agents }),
+        2 => (0..500u64).prop_map(|millis| Line::Wait { millis }),
+        2 => answer.prop_map(Line::Answer),
+        1 => Just(Line::LoseChannel),
+    ];
+    prop::collection::vec(line, 1..40)
+}
+
+fn settings() -> Settings {
+    Settings {
+        prefetch: NonZeroUsize::MIN.saturating_add(99),
+        dedup_window: Duration::from_secs(600),
+        max_in_flight: NonZeroUsize::MIN.saturating_add(2),
+        max_calls_per_second: None,
+        max_agents: NonZeroUsize::MIN.saturating_add(2),
+        linger: LINGER,
+        retry: RetrySettings {
+            initial: Duration::from_millis(250),
+            multiplier: 2.0,
+            max: Duration::from_secs(1),
+            attempts_max: NonZeroU32::MIN.saturating_add(4),
+        },
+        breaker: BreakerSettings {
+            failures: NonZeroU32::MIN.saturating_add(4),
+            cooldown: Duration::from_secs(5),
+            cooldown_max: Duration::from_secs(60),
+        },
+        policy: Policy {
+            pause: true,
+            remove: true,
+            remove_queues: None,
+            dry_run: false,
+        },
+        hold_unroutable: true,
+    }
+}
+
+/// What a script did, for a property to look at.
+struct Run {
+    engine: Engine,
+    now: Duration,
+    epoch: Epoch,
+    last_tag: u64,
+    /// Delivered and not acknowledged, in order of arrival, each with the time of its delivery.
+    held: BTreeMap<Ticket, (Arc<Job>, Duration)>,
+    confirmed: BTreeSet<OutcomeId>,
+    under_way: VecDeque<(CallId, Arc<Batch>)>,
+    /// Every call, with when it left.
+    calls: Vec<(Duration, Arc<Batch>)>,
+    delivered: Vec<Arc<Job>>,
+    acknowledged: usize,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self {
+            engine: Engine::new(settings(), 7),
+            now: Duration::ZERO,
+            epoch: Epoch(1),
+            last_tag: 0,
+            held: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            under_way: VecDeque::new(),
+            calls: Vec::new(),
+            delivered: Vec::new(),
+            acknowledged: 0,
+        }
+    }
+
+    /// Plays a script, then lets time pass and answers every call until nothing is held.
+    fn of(script: &[Line]) -> Self {
+        let mut run = Self::new();
+        for line in script {
+            run.play(line);
+        }
+        for _ in 0..1_000 {
+            run.answer(Answer::Done);
+            run.wait(Duration::from_millis(100));
+        }
+        run
+    }
+
+    fn play(&mut self, line: &Line) {
+        match line {
+            Line::Deliver {
+                action,
+                queue,
+                agents,
+            } => {
+                let job = job(self.delivered.len(), *action, *queue, agents);
+                self.delivered.push(Arc::clone(&job));
+                self.deliver(job, false);
+            }
+            Line::Wait { millis } => self.wait(Duration::from_millis(*millis)),
+            Line::Answer(answer) => self.answer(*answer),
+            Line::LoseChannel => {
+                self.step(Event::ChannelLost { epoch: self.epoch });
+                self.epoch = Epoch(self.epoch.0 + 1);
+                for (job, _) in std::mem::take(&mut self.held).into_values() {
+                    self.deliver(job, true);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, job: Arc<Job>, redelivered: bool) {
+        self.last_tag += 1;
+        let ticket = Ticket {
+            epoch: self.epoch,
+            tag: self.last_tag,
+        };
+        self.held.insert(ticket, (Arc::clone(&job), self.now));
+        self.step(Event::Delivered {
+            ticket,
+            job,
+            redelivered,
+        });
+    }
+
+    /// Lets time pass, with a tick at each deadline.
+    fn wait(&mut self, wait: Duration) {
+        let end = self.now + wait;
+        while let Some(deadline) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(deadline);
+            self.step(Event::Tick);
+        }
+        self.now = end;
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Some((call, batch)) = self.under_way.pop_front() else {
+            return;
+        };
+        let queue = batch.queue;
+        let item = |agent| ItemAnswer {
+            queue,
+            agent,
+            answer,
+            message: None,
+        };
+        let result = CallResult::Answered(batch.agents().map(item).collect());
+        self.step(Event::CallDone { call, result });
+    }
+
+    /// One step; what is published is confirmed at once.
+    fn step(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let wall = Timestamp(i64::try_from(self.now.as_millis()).unwrap_or(i64::MAX));
+            let now = Now {
+                elapsed: self.now,
+                wall,
+            };
+            let effects: Vec<Effect> = self.engine.step(now, event).collect();
+            let published = Published::Confirmed;
+            for effect in effects {
+                match effect {
+                    Effect::Call { call, batch } => {
+                        self.calls.push((self.now, Arc::clone(&batch)));
+                        self.under_way.push_back((call, batch));
+                    }
+                    Effect::Tell { tell, outcome } => {
+                        self.confirmed.insert(outcome.id);
+                        events.push_back(Event::Told { tell, published });
+                    }
+                    Effect::Bury { ticket, .. } => {
+                        events.push_back(Event::Buried { ticket, published });
+                    }
+                    Effect::Settle {
+                        ticket,
+                        disposition,
+                        ..
+                    } => {
+                        assert_eq!(disposition, Disposition::Ack, "given back");
+                        let held = self.held.remove(&ticket);
+                        assert!(
+                            held.is_some(),
+                            "{ticket:?} settled twice, or on a channel that is gone"
+                        );
+                        self.acknowledged += 1;
+                    }
+                    Effect::Intake { .. } | Effect::Count(_) => {}
+                    Effect::Drained => assert_eq!(self.held.len(), 0, "drained unasked"),
+                }
+            }
+        }
+    }
+}
+
+fn job(number: usize, action: Action, queue: u8, agents: &[u8]) -> Arc<Job> {
+    let agents: Vec<Agent> = agents
+        .iter()
+        .filter_map(|n| Agent::parse(&format!("57{n}")).ok())
+        .collect();
+    let head = JobHead {
+        id: JobId::parse(&format!("job-{number}")).expect("a job id"),
+        action,
+        queue: PbxQueue::parse(&format!("1000{queue}")).expect("a queue number"),
+        requested_at: None,
+        expires_at: None,
+        received_at: Timestamp(0),
+        dry_run: false,
+        replay: None,
+        echo: Echo::default(),
+    };
+    let (first, others) = agents.split_first().expect("at least one agent");
+    Arc::new(Job::new(head, *first, others))
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_and_nothing_is_settled_twice(script in script()) {
+        let run = Run::of(&script);
+        prop_assert_eq!(run.engine.pending(), None);
+        prop_assert_eq!(run.acknowledged, run.delivered.len());
+        for target in run.delivered.iter().flat_map(|job| job.targets()) {
+            prop_assert!(run.confirmed.contains(&target.outcome_id), "no outcome for {:?}", target);
+        }
+    }
+
+    #[test]
+    fn a_call_holds_at_most_max_agents_and_each_once(script in script()) {
+        for (_, batch) in Run::of(&script).calls {
+            let agents: BTreeSet<Agent> = batch.agents().collect();
+            prop_assert_eq!(agents.len(), batch.agents().count());
+            prop_assert!(agents.len() <= settings().max_agents.get());
+        }
+    }
+
+    #[test]
+    fn linger_is_a_ceiling_where_nothing_else_holds_a_call_back(
+        waits in prop::collection::vec(0..400u64, 1..20),
+    ) {
+        let mut run = Run::new();
+        for (number, millis) in waits.into_iter().enumerate() {
+            let arrived = run.now;
+            let calls = run.calls.len();
+            // Each job an agent of its own, answered at once: no lane is ever busy.
+            run.deliver(job(number, Action::Pause, 0, &[0]), false);
+            run.wait(LINGER);
+            prop_assert_eq!(run.calls.len(), calls + 1, "did not leave within linger of {:?}", arrived);
+            run.answer(Answer::Done);
+            run.wait(Duration::from_millis(millis));
+        }
+    }
+
+    #[test]
+    fn calls_of_one_agent_follow_the_order_of_arrival(
+        asked in prop::collection::vec((any::<bool>(), 0..300u64, any::<bool>()), 1..30),
+    ) {
+        let mut run = Run::new();
+        let mut actions = Vec::new();
+        for (number, (remove, millis, answer)) in asked.into_iter().enumerate() {
+            let action = if remove { Action::Remove } else { Action::Pause };
+            actions.push(action);
+            run.deliver(job(number, action, 0, &[0]), false);
+            run.wait(Duration::from_millis(millis));
+            if answer {
+                run.answer(Answer::Done);
+            }
+        }
+        for _ in 0..100 {
+            run.answer(Answer::Done);
+            run.wait(LINGER);
+        }
+        let last = actions.last().copied();
+        // Folding and replacing leave jobs out; what is left is never in another order, and the last word counts.
+        let mut arrived = actions.into_iter();
+        for (_, batch) in &run.calls {
+            prop_assert!(arrived.any(|action| action == batch.action), "out of order: {:?}", batch);
+        }
+        prop_assert_eq!(run.calls.last().map(|(_, batch)| batch.action), last);
+    }
+
+    #[test]
+    fn a_retry_waits_as_long_as_its_place_in_the_schedule_allows_and_no_longer(seed in any::<u64>()) {
+        let RetrySettings { initial, multiplier, max, attempts_max } = settings().retry;
+        let mut run = Run::new();
+        run.engine = Engine::new(settings(), seed);
+        run.deliver(job(0, Action::Pause, 0, &[0]), false);
+        run.wait(LINGER);
+        let mut longest = initial;
+        for calls in 1..attempts_max.get() {
+            prop_assert_eq!(run.calls.len(), calls as usize);
+            run.answer(Answer::Busy);
+            run.wait(longest);
+            longest = longest.mul_f64(multiplier).min(max);
+        }
+        run.answer(Answer::Busy);
+        run.wait(Duration::from_secs(60));
+        prop_assert_eq!(run.calls.len(), attempts_max.get() as usize, "attempts_max counts calls");
+        prop_assert_eq!(run.acknowledged, 1);
+    }
+
+    #[test]
+    fn a_job_is_carried_out_again_only_after_the_dedup_window(pause in 0..1200u64) {
+        let mut run = Run::new();
+        let again = job(0, Action::Pause, 0, &[0]);
+        run.deliver(Arc::clone(&again), false);
+        run.wait(LINGER);
+        run.answer(Answer::Done);
+        run.wait(Duration::from_secs(pause));
+        run.deliver(again, false);
+        run.wait(LINGER);
+        let known = Duration::from_secs(pause) <= settings().dedup_window;
+        prop_assert_eq!(run.calls.len(), if known { 1 } else { 2 });
+    }
+}
