@@ -2,6 +2,11 @@
 //!
 //! Promise guarded here: the invariants of the crate's first page, one at a time. The simulation guards them together.
 
+#![allow(
+    clippy::expect_used,
+    reason = "what a test makes up is known to be valid"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
@@ -13,8 +18,8 @@ use clockout::engine::job::{
 };
 use clockout::engine::verdict::{Answer, CallResult, ItemAnswer};
 use clockout::engine::{
-    BreakerSettings, CallId, Disposition, Effect, Engine, Event, Now, Policy, Published,
-    RetrySettings, Settings,
+    BreakerSettings, Disposition, Effect, Engine, Event, Now, Policy, Published, RetrySettings,
+    Settings,
 };
 use proptest::prelude::*;
 
@@ -58,7 +63,7 @@ fn script() -> impl Strategy<Value = Vec<Line>> {
 fn settings() -> Settings {
     Settings {
         prefetch: NonZeroUsize::MIN.saturating_add(99),
-        dedup_window: Duration::from_secs(600),
+        dedup_window: Duration::from_mins(10),
         max_in_flight: NonZeroUsize::MIN.saturating_add(2),
         max_calls_per_second: None,
         max_agents: NonZeroUsize::MIN.saturating_add(2),
@@ -72,7 +77,7 @@ fn settings() -> Settings {
         breaker: BreakerSettings {
             failures: NonZeroU32::MIN.saturating_add(4),
             cooldown: Duration::from_secs(5),
-            cooldown_max: Duration::from_secs(60),
+            cooldown_max: Duration::from_mins(1),
         },
         policy: Policy {
             pause: true,
@@ -90,12 +95,12 @@ struct Run {
     now: Duration,
     epoch: Epoch,
     last_tag: u64,
-    /// Delivered and not acknowledged, in order of arrival, each with the time of its delivery.
-    held: BTreeMap<Ticket, (Arc<Job>, Duration)>,
+    /// Delivered and not acknowledged, in order of arrival.
+    held: BTreeMap<Ticket, Arc<Job>>,
     confirmed: BTreeSet<OutcomeId>,
-    under_way: VecDeque<(CallId, Arc<Batch>)>,
-    /// Every call, with when it left.
-    calls: Vec<(Duration, Arc<Batch>)>,
+    under_way: VecDeque<Arc<Batch>>,
+    /// Every call that ever left.
+    calls: Vec<Arc<Batch>>,
     delivered: Vec<Arc<Job>>,
     acknowledged: usize,
 }
@@ -145,7 +150,7 @@ impl Run {
             Line::LoseChannel => {
                 self.step(Event::ChannelLost { epoch: self.epoch });
                 self.epoch = Epoch(self.epoch.0 + 1);
-                for (job, _) in std::mem::take(&mut self.held).into_values() {
+                for job in std::mem::take(&mut self.held).into_values() {
                     self.deliver(job, true);
                 }
             }
@@ -158,7 +163,7 @@ impl Run {
             epoch: self.epoch,
             tag: self.last_tag,
         };
-        self.held.insert(ticket, (Arc::clone(&job), self.now));
+        self.held.insert(ticket, Arc::clone(&job));
         self.step(Event::Delivered {
             ticket,
             job,
@@ -177,7 +182,7 @@ impl Run {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let Some((call, batch)) = self.under_way.pop_front() else {
+        let Some(batch) = self.under_way.pop_front() else {
             return;
         };
         let queue = batch.queue;
@@ -188,7 +193,10 @@ impl Run {
             message: None,
         };
         let result = CallResult::Answered(batch.agents().map(item).collect());
-        self.step(Event::CallDone { call, result });
+        self.step(Event::CallDone {
+            call: batch.id,
+            result,
+        });
     }
 
     /// One step; what is published is confirmed at once.
@@ -204,9 +212,9 @@ impl Run {
             let published = Published::Confirmed;
             for effect in effects {
                 match effect {
-                    Effect::Call { call, batch } => {
-                        self.calls.push((self.now, Arc::clone(&batch)));
-                        self.under_way.push_back((call, batch));
+                    Effect::Call { batch, .. } => {
+                        self.calls.push(Arc::clone(&batch));
+                        self.under_way.push_back(batch);
                     }
                     Effect::Tell { tell, outcome } => {
                         self.confirmed.insert(outcome.id);
@@ -269,7 +277,7 @@ proptest! {
 
     #[test]
     fn a_call_holds_at_most_max_agents_and_each_once(script in script()) {
-        for (_, batch) in Run::of(&script).calls {
+        for batch in Run::of(&script).calls {
             let agents: BTreeSet<Agent> = batch.agents().collect();
             prop_assert_eq!(agents.len(), batch.agents().count());
             prop_assert!(agents.len() <= settings().max_agents.get());
@@ -315,10 +323,10 @@ proptest! {
         let last = actions.last().copied();
         // Folding and replacing leave jobs out; what is left is never in another order, and the last word counts.
         let mut arrived = actions.into_iter();
-        for (_, batch) in &run.calls {
+        for batch in &run.calls {
             prop_assert!(arrived.any(|action| action == batch.action), "out of order: {:?}", batch);
         }
-        prop_assert_eq!(run.calls.last().map(|(_, batch)| batch.action), last);
+        prop_assert_eq!(run.calls.last().map(|batch| batch.action), last);
     }
 
     #[test]
@@ -336,7 +344,7 @@ proptest! {
             longest = longest.mul_f64(multiplier).min(max);
         }
         run.answer(Answer::Busy);
-        run.wait(Duration::from_secs(60));
+        run.wait(Duration::from_mins(1));
         prop_assert_eq!(run.calls.len(), attempts_max.get() as usize, "attempts_max counts calls");
         prop_assert_eq!(run.acknowledged, 1);
     }

@@ -6,11 +6,17 @@
 //! | file | promises |
 //! |---|---|
 //! | `tickets.rs` | acknowledged only after everything is confirmed; settled once; in the order of arrival; dead letters |
-//! | `calls.rs` | who may be called, when, in what company; limits, breaker, linger |
-//! | `obligation.rs` | one agent of one job: what may be said of it, given what the PBX answered |
+//! | `calls.rs` | who may be called, in what company, how many at once; linger |
+//! | `place.rs` | the order of calls for one agent on one PBX queue |
+//! | `health.rs` | when a call may leave at all: breaker, `Retry-After`, calls per second |
+//! | `obligation.rs` | one agent of one job: what is owed, and what the PBX answered |
+//! | `outcomes.rs` | what may be told of it |
 
 mod calls;
+mod health;
 mod obligation;
+mod outcomes;
+mod place;
 mod tickets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +28,19 @@ use clockout::engine::outcome::{Code, Outcome};
 use clockout::engine::{Disposition, Effect, Engine, Event, Now, Published, Settings, TellId};
 
 use crate::pbx::{Member, Pbx};
-use crate::producer::Message;
+use crate::producer::{Expected, Message};
 use calls::Calls;
 use obligation::{Arrival, Obligation};
 use tickets::Tickets;
+
+type Obligations = BTreeMap<OutcomeId, Obligation>;
+
+/// A time, and the settings that judge it.
+#[derive(Debug, Clone, Copy)]
+struct Moment<'s> {
+    now: Now,
+    settings: &'s Settings,
+}
 
 /// What a run met, so that a simulation that tests nothing is noticed.
 #[derive(Debug, Default)]
@@ -46,7 +61,7 @@ pub(crate) struct Oracle {
 /// What is owed by, and known of, the process that lives now. A crash forgets it, as the worker does.
 #[derive(Debug, Default)]
 struct Process {
-    obligations: BTreeMap<OutcomeId, Obligation>,
+    obligations: Obligations,
     tickets: Tickets,
     calls: Calls,
     /// Outcomes published and not yet answered.
@@ -73,6 +88,10 @@ impl Oracle {
 
     /// Takes note of an event, before the engine does.
     pub(crate) fn sees(&mut self, now: Now, event: &Event) {
+        let moment = Moment {
+            now,
+            settings: &self.settings,
+        };
         let process = &mut self.process;
         match event {
             Event::Delivered {
@@ -82,20 +101,15 @@ impl Oracle {
             } => {
                 let targets = job.targets().iter().map(|target| target.outcome_id);
                 let number = process.tickets.arrive(*ticket, targets);
+                let (ticket, redelivered) = (*ticket, *redelivered);
                 let arrival = Arrival {
-                    now,
+                    moment,
                     number,
-                    ticket: *ticket,
-                    redelivered: *redelivered,
+                    ticket,
+                    redelivered,
                 };
                 for &target in job.targets() {
-                    obligation::arrive(
-                        &mut process.obligations,
-                        arrival,
-                        job,
-                        target,
-                        &self.settings,
-                    );
+                    arrival.bring(job, target, &mut process.obligations);
                 }
             }
             Event::Unreadable {
@@ -104,7 +118,7 @@ impl Oracle {
             Event::CallDone { call, result } => {
                 process
                     .calls
-                    .done(now, *call, result, &mut process.obligations, &self.settings);
+                    .done(moment, *call, result, &mut process.obligations);
             }
             Event::Told { tell, published } => self.sees_told(*tell, *published),
             Event::Buried { ticket, published } => {
@@ -152,6 +166,10 @@ impl Oracle {
 
     /// Judges one effect of the step that the event of [`Oracle::sees`] led to.
     pub(crate) fn judges(&mut self, now: Now, effect: &Effect) {
+        let moment = Moment {
+            now,
+            settings: &self.settings,
+        };
         let process = &mut self.process;
         assert!(!process.drained, "an effect after Drained: {effect:?}");
         match effect {
@@ -165,7 +183,7 @@ impl Oracle {
                 self.met.causes.insert(batch.cause);
                 process
                     .calls
-                    .start(now, *call, batch, &mut process.obligations, &self.settings);
+                    .start(moment, *call, batch, &mut process.obligations);
             }
             Effect::Tell { tell, outcome } => self.judges_tell(now, *tell, outcome),
             Effect::Bury { ticket, letter } => {
@@ -203,6 +221,10 @@ impl Oracle {
     }
 
     fn judges_tell(&mut self, now: Now, tell: TellId, outcome: &Outcome) {
+        let moment = Moment {
+            now,
+            settings: &self.settings,
+        };
         let process = &mut self.process;
         let id = outcome.id;
         assert_eq!(
@@ -223,12 +245,16 @@ impl Oracle {
         if process.tickets.is_unreadable(outcome) {
             self.confirmed.entry(id).or_default();
         } else {
-            obligation::judge(now, &mut process.obligations, outcome, &self.settings);
+            outcomes::judge(moment, &mut process.obligations, outcome);
         }
     }
 
     /// Checks what must hold whenever the engine rests.
     pub(crate) fn looks_at(&mut self, now: Now, engine: &Engine) {
+        let moment = Moment {
+            now,
+            settings: &self.settings,
+        };
         let process = &mut self.process;
         let snapshot = engine.snapshot();
         let held = process.tickets.held();
@@ -241,9 +267,7 @@ impl Oracle {
             "{held} jobs held, more than prefetch"
         );
         process.calls.check_breaker(&snapshot, &self.settings);
-        process
-            .calls
-            .check_linger(now, &process.obligations, &self.settings);
+        process.calls.check_linger(moment, &process.obligations);
         if process.grace_ended {
             assert!(
                 process.drained,
@@ -258,36 +282,34 @@ impl Oracle {
             );
         }
         if let Some(deadline) = engine.next_deadline() {
-            let far = now.elapsed + Duration::from_secs(24 * 3600);
+            let far = now.elapsed + Duration::from_hours(24);
             assert!(deadline < far, "a deadline a day away: {deadline:?}");
         }
     }
 
     /// When everything has drained: every job and agent has its outcome, and the PBX shows it.
     pub(crate) fn at_the_end(&self, published: &[Message], pbx: &Pbx) {
-        let expected: BTreeMap<_, _> = published.iter().flat_map(Message::expected).collect();
-        for (id, place) in &expected {
+        let expected: Vec<Expected> = published.iter().flat_map(Message::expected).collect();
+        for Expected { id, asked } in &expected {
             let codes = self.confirmed.get(id);
-            assert!(codes.is_some(), "no outcome for {place:?}, {id}");
-            let Some((queue, agent, action)) = *place else {
-                continue;
-            };
-            let succeeded = |code: &Code| *code == Code::Applied;
-            if codes.is_some_and(|codes| codes.iter().any(succeeded)) {
-                let member = pbx.member(queue, agent);
-                let shows = match action {
+            assert!(codes.is_some(), "no outcome {id} for {asked:?}");
+            let applied = codes.is_some_and(|codes| codes.contains(&Code::Applied));
+            if let Some(asked) = asked.filter(|_| applied) {
+                let member = pbx.member(asked.queue, asked.agent);
+                let shows = match asked.action {
                     Action::Pause => member != Member::Active,
                     Action::Remove => member == Member::Absent,
                 };
                 assert!(
                     shows,
-                    "{action} of {agent} on {queue} was told as applied, but it is {member:?}"
+                    "{asked:?} was told as applied, but the agent is {member:?}"
                 );
             }
         }
+        let ids: BTreeSet<OutcomeId> = expected.iter().map(|expected| expected.id).collect();
         for id in self.confirmed.keys() {
             assert!(
-                expected.contains_key(id),
+                ids.contains(id),
                 "an outcome for a job that nobody published: {id}"
             );
         }

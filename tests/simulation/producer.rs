@@ -18,6 +18,21 @@ pub(crate) enum Message {
     Unreadable { outcome: OutcomeId, code: Code },
 }
 
+/// An outcome that must come; `asked`: `None` if the message is no valid job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected {
+    pub(crate) id: OutcomeId,
+    pub(crate) asked: Option<Asked>,
+}
+
+/// What is asked for one agent, and so what the PBX must show if it is told as applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) action: Action,
+    pub(crate) queue: PbxQueue,
+    pub(crate) agent: Agent,
+}
+
 /// Publishes and remembers what was published, to publish it again.
 #[derive(Debug, Default)]
 pub(crate) struct Producer {
@@ -117,15 +132,31 @@ impl Message {
         }
     }
 
-    /// What the producer may expect to be told: an outcome of each of these, and where it would be felt.
-    pub(crate) fn expected(&self) -> Vec<(OutcomeId, Option<(PbxQueue, Agent, Action)>)> {
+    /// What the producer may expect to be told.
+    pub(crate) fn expected(&self) -> Vec<Expected> {
         match self {
-            Self::Job { head, agents } => job(head, agents, head.received_at)
-                .targets()
-                .iter()
-                .map(|t| (t.outcome_id, Some((head.queue, t.agent, head.action))))
-                .collect(),
-            Self::Unreadable { outcome, .. } => vec![(*outcome, None)],
+            Self::Job { head, agents } => {
+                let (action, queue) = (head.action, head.queue);
+                let job = job(head, agents, head.received_at);
+                let asked = |agent| {
+                    Some(Asked {
+                        action,
+                        queue,
+                        agent,
+                    })
+                };
+                let targets = job.targets().iter();
+                targets
+                    .map(|t| Expected {
+                        id: t.outcome_id,
+                        asked: asked(t.agent),
+                    })
+                    .collect()
+            }
+            Self::Unreadable { outcome, .. } => vec![Expected {
+                id: *outcome,
+                asked: None,
+            }],
         }
     }
 }

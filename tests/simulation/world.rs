@@ -20,13 +20,13 @@ use crate::producer::Producer;
 use shell::Process;
 
 /// How long, in virtual time, everything may take to drain once the faults have ended.
-const LIVENESS_BOUND: Duration = Duration::from_secs(15 * 60);
+const LIVENESS_BOUND: Duration = Duration::from_mins(15);
 
 /// Ticks at one moment after which a deadline counts as one that no tick moves.
 const TICKS_AT_ONCE_MAX: u32 = 1_000;
 
-/// Something that is going to happen. What belongs to a session or a process that is gone does not.
-#[derive(Debug)]
+/// Something that is going to happen, unless what it belongs to is over by then.
+#[derive(Debug, Clone, Copy)]
 enum Occurrence {
     Published,
     DeliveriesArrive {
@@ -227,6 +227,9 @@ impl World {
     }
 
     fn happen(&mut self, occurrence: Occurrence) {
+        if self.is_void(&occurrence) {
+            return;
+        }
         match occurrence {
             Occurrence::Published => {
                 let now = self.now().wall;
@@ -234,41 +237,47 @@ impl World {
                 self.say(|| format!("published {message:?}"));
                 self.broker.publish(message);
             }
-            Occurrence::DeliveriesArrive { epoch } => self.deliveries_arrive(epoch),
-            Occurrence::SettlementsArrive { epoch } if self.broker.epoch() == Some(epoch) => {
-                self.broker.hear(self.broker.settling());
-            }
+            Occurrence::DeliveriesArrive { .. } => self.receive(),
+            Occurrence::SettlementsArrive { .. } => self.broker.hear(self.broker.settling()),
             Occurrence::Told {
-                epoch,
-                tell,
-                published,
-            } if self.broker.epoch() == Some(epoch) => {
-                self.step(Event::Told { tell, published });
-            }
+                tell, published, ..
+            } => self.step(Event::Told { tell, published }),
             Occurrence::Buried {
-                epoch,
-                ticket,
-                published,
-            } if self.broker.epoch() == Some(epoch) => {
+                ticket, published, ..
+            } => {
                 self.step(Event::Buried { ticket, published });
             }
-            Occurrence::CallEnds { process, call } if self.lives(process) => self.end_call(call),
-            Occurrence::ChannelLost if !self.healed => self.lose_channel(),
-            Occurrence::Reconnected { process } if self.lives(process) => self.broker.connect(),
-            Occurrence::OutageBegins { outage } if !self.healed => {
+            Occurrence::CallEnds { call, .. } => self.end_call(call),
+            Occurrence::ChannelLost => self.lose_channel(),
+            Occurrence::Reconnected { .. } => self.broker.connect(),
+            Occurrence::OutageBegins { outage } => {
                 self.pbx.outage = Some(outage);
-                let lasts = up_to(&mut self.rng, Duration::from_secs(60));
+                let lasts = up_to(&mut self.rng, Duration::from_mins(1));
                 self.after(lasts, Occurrence::OutageEnds);
             }
             Occurrence::OutageEnds => self.pbx.outage = None,
-            Occurrence::Crashed if !self.healed => self.end_process("crash"),
-            Occurrence::StopRequested if !self.healed => self.request_stop(),
-            Occurrence::GraceEnded { process } if self.lives(process) => {
-                self.step(Event::GraceEnded)
-            }
+            Occurrence::Crashed => self.end_process("crash"),
+            Occurrence::StopRequested => self.request_stop(),
+            Occurrence::GraceEnded { .. } => self.step(Event::GraceEnded),
             Occurrence::ProcessStarts => self.start_process(),
-            // Of a session, a process or a phase that is over.
-            _ => {}
+        }
+    }
+
+    /// Whether the session, the process or the phase that it belongs to is over.
+    fn is_void(&self, occurrence: &Occurrence) -> bool {
+        match occurrence {
+            Occurrence::DeliveriesArrive { epoch }
+            | Occurrence::SettlementsArrive { epoch }
+            | Occurrence::Told { epoch, .. }
+            | Occurrence::Buried { epoch, .. } => self.broker.epoch() != Some(*epoch),
+            Occurrence::CallEnds { process, .. }
+            | Occurrence::Reconnected { process }
+            | Occurrence::GraceEnded { process } => !self.lives(*process),
+            Occurrence::ChannelLost
+            | Occurrence::OutageBegins { .. }
+            | Occurrence::Crashed
+            | Occurrence::StopRequested => self.healed,
+            Occurrence::Published | Occurrence::OutageEnds | Occurrence::ProcessStarts => false,
         }
     }
 

@@ -7,6 +7,7 @@ use clockout::engine::DeadLetter;
 use clockout::engine::job::{Agent, OutcomeId, PbxQueue, Ticket};
 use clockout::engine::outcome::Outcome;
 
+use super::Obligations;
 use super::obligation::{Letter, Obligation};
 
 /// Deliveries of the session that stands.
@@ -31,8 +32,6 @@ struct Held {
     letter: Option<DeadLetter>,
     letter_confirmed: bool,
 }
-
-type Obligations = BTreeMap<OutcomeId, Obligation>;
 
 impl Tickets {
     /// Numbers deliveries in the order in which they came.
@@ -145,8 +144,11 @@ impl Tickets {
     pub(super) fn acknowledge(&mut self, ticket: Ticket, obligations: &mut Obligations) {
         let held = self.take(ticket, obligations);
         for id in &held.targets {
+            // Confirms of one outcome are alike: one noted for another delivery serves as well.
+            let mut others = self.held.values_mut();
+            let confirmed = held.confirmed.contains(id) || others.any(|o| o.confirmed.remove(id));
             assert!(
-                held.confirmed.contains(id),
+                confirmed,
                 "{ticket:?} acknowledged before outcome {id} was confirmed"
             );
         }

@@ -110,12 +110,9 @@ impl World {
         self.after(latency, Occurrence::DeliveriesArrive { epoch });
     }
 
-    pub(super) fn deliveries_arrive(&mut self, epoch: Epoch) {
-        let Some(process) = self
-            .process
-            .as_mut()
-            .filter(|_| self.broker.epoch() == Some(epoch))
-        else {
+    /// Takes some of the deliveries that the broker has for it.
+    pub(super) fn receive(&mut self) {
+        let Some(process) = &mut self.process else {
             return;
         };
         process.deliveries_due = false;

@@ -1,0 +1,111 @@
+//! When a call may leave at all: the breaker, `Retry-After`, calls per second.
+
+use std::time::Duration;
+
+use clockout::engine::batch::{Batch, Cause};
+use clockout::engine::verdict::CallResult;
+use clockout::engine::{Settings, Snapshot};
+
+use super::Moment;
+
+/// What the PBX's answers so far mean for the next call.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// When the calls of the last second started.
+    recent: Vec<Duration>,
+    /// A `Retry-After` holds back every call until then.
+    held_back_until: Duration,
+    failures_in_a_row: u32,
+    /// What the engine said of its breaker after the last step.
+    pub(super) open: bool,
+    /// What the events and effects of this step mean for the breaker.
+    step: Step,
+}
+
+#[derive(Debug, Default)]
+struct Step {
+    /// A probe came back with an answer.
+    landed: bool,
+    /// The breaker has to open.
+    opens: bool,
+    /// A call left that is no probe.
+    called: bool,
+}
+
+impl Health {
+    pub(super) fn check_call(&mut self, moment: Moment<'_>, batch: &Batch) {
+        let now = moment.now.elapsed;
+        assert!(
+            now >= self.held_back_until,
+            "a call before the end of a Retry-After: {batch:?}"
+        );
+        self.recent
+            .retain(|&start| start + Duration::from_secs(1) > now);
+        self.recent.push(now);
+        if let Some(limit) = moment.settings.max_calls_per_second {
+            let within = u32::try_from(self.recent.len()).is_ok_and(|calls| calls <= limit.get());
+            assert!(within, "too many calls in a second: {batch:?}");
+        }
+        self.step.called |= batch.cause != Cause::Probe;
+    }
+
+    pub(super) fn take_note(&mut self, moment: Moment<'_>, cause: Cause, result: &CallResult) {
+        match result {
+            CallResult::Answered(_) | CallResult::Refused { .. } => {
+                self.failures_in_a_row = 0;
+                self.step.landed = cause == Cause::Probe;
+            }
+            CallResult::Transient { retry_after, .. } => {
+                self.hold_back(moment, *retry_after);
+                self.fail(moment);
+            }
+            CallResult::Ambiguous { .. } => self.fail(moment),
+            CallResult::Fault { retry_after, .. } => {
+                self.hold_back(moment, *retry_after);
+                self.step.opens = true;
+            }
+        }
+    }
+
+    fn fail(&mut self, moment: Moment<'_>) {
+        self.failures_in_a_row += 1;
+        self.step.opens = self.failures_in_a_row >= moment.settings.breaker.failures.get();
+    }
+
+    fn hold_back(&mut self, moment: Moment<'_>, retry_after: Option<Duration>) {
+        let until = moment.now.elapsed + retry_after.unwrap_or_default();
+        self.held_back_until = self.held_back_until.max(until);
+    }
+
+    /// Whether nothing but a lane or a slot could hold a call back now.
+    pub(super) fn permits(&self, moment: Moment<'_>) -> bool {
+        let unpaced = moment.settings.max_calls_per_second.is_none();
+        !self.open && unpaced && moment.now.elapsed >= self.held_back_until
+    }
+
+    /// The breaker opens when it must, closes only for a probe that landed, and lets nothing else through meanwhile.
+    pub(super) fn check_breaker(&mut self, snapshot: &Snapshot, settings: &Settings) {
+        let open = snapshot.breaker_open.is_some();
+        let step = std::mem::take(&mut self.step);
+        if self.open {
+            assert!(
+                open || step.landed,
+                "the breaker closed though no probe landed"
+            );
+            assert!(
+                !(open && step.called),
+                "a call that is no probe, while the breaker is open"
+            );
+        } else {
+            let (row, limit) = (self.failures_in_a_row, settings.breaker.failures);
+            assert_eq!(
+                open, step.opens,
+                "the breaker, after {row} failures in a row of {limit}"
+            );
+        }
+        if self.open && !open {
+            self.failures_in_a_row = 0;
+        }
+        self.open = open;
+    }
+}
