@@ -15,7 +15,7 @@
 //! | [`admin`] | `/livez`, `/readyz`, `/metrics`, `/status` | change anything |
 //! | [`telemetry`] | log and metrics | take a label from outside text |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
-//! | [`cli`] | one file per command | hold logic that a test could want |
+//! | `cli`, in the binary | one file per command | hold logic that a test could want |
 //!
 //! Imports go `cli → worker → {broker, pbx, wire, admin, telemetry} → engine`; `broker` also knows the plain messages of
 //! `wire`. A test reads the `use` lines and keeps it so.

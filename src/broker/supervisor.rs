@@ -14,7 +14,7 @@ use super::{Command, Event, Settings};
 use crate::engine::job::Epoch;
 
 const WAIT_MIN: Duration = Duration::from_millis(200);
-const WAIT_MAX: Duration = Duration::from_secs(15);
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A session that stood this long ends a row of failures.
 const STEADY_AFTER: Duration = WAIT_MAX;

@@ -321,6 +321,29 @@ impl Job {
     }
 }
 
+#[cfg(test)]
+impl Job {
+    /// A job for the agents of PBX queue 1, to test with.
+    pub(super) fn sample(id: &str, action: Action, agents: &[&str]) -> Arc<Self> {
+        let head = JobHead {
+            id: JobId::parse(id).unwrap(),
+            action,
+            queue: PbxQueue::parse("1").unwrap(),
+            requested_at: None,
+            expires_at: None,
+            received_at: Timestamp(0),
+            dry_run: false,
+            replay: None,
+            echo: Echo::default(),
+        };
+        let agents: Vec<Agent> = agents
+            .iter()
+            .map(|agent| Agent::parse(agent).unwrap())
+            .collect();
+        Arc::new(Self::new(head, agents[0], &agents[1..]))
+    }
+}
+
 /// Which opening of the jobs channel a delivery came on; grows by one with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u32);

@@ -256,3 +256,91 @@ fn dead_letter(failures: &[Failure], at: Timestamp) -> Option<DeadLetter> {
         at,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::Action::Pause;
+    use super::super::job::Epoch;
+    use super::super::outcome::Code;
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+    const AT: Timestamp = Timestamp(0);
+
+    fn ticket(tag: u64) -> Ticket {
+        Ticket {
+            epoch: Epoch(1),
+            tag,
+        }
+    }
+
+    /// Decides one agent; `Some` if the job's dead letter is due.
+    fn decide(ledger: &mut Ledger, job: &Job, claim: Claim, code: Code) -> Option<DeadLetter> {
+        let attempts = u32::try_from(claim.position).unwrap() + 1;
+        let outcome = Outcome::sample(job, claim.position, code, attempts);
+        ledger.decided(claim, &outcome, code.status().is_buried(), AT)
+    }
+
+    fn settled(released: &[Released]) -> Vec<u64> {
+        released.iter().map(|(ticket, _)| ticket.tag).collect()
+    }
+
+    /// Invariant 1.
+    #[test]
+    fn a_job_is_released_only_when_every_outcome_and_the_dead_letter_are_confirmed() {
+        let mut ledger = Ledger::default();
+        let job = Job::sample("a", Pause, &["570", "553"]);
+        ledger.open(NOW, ticket(1), Some(Arc::clone(&job)));
+        let claim = |position| Claim {
+            ticket: ticket(1),
+            position,
+        };
+        assert_eq!(decide(&mut ledger, &job, claim(1), Code::NotMember), None);
+        assert!(ledger.told(ticket(1)).is_empty());
+        assert!(decide(&mut ledger, &job, claim(0), Code::Applied).is_some());
+        assert!(ledger.told(ticket(1)).is_empty());
+        assert_eq!(settled(&ledger.buried(ticket(1))), [1]);
+        assert_eq!((ledger.len(), ledger.owed()), (0, 0));
+    }
+
+    /// CONTRACT §4.8.
+    #[test]
+    fn a_later_job_of_an_agent_waits_for_its_turn() {
+        let mut ledger = Ledger::default();
+        let jobs = [("a", &["570"][..]), ("b", &["570", "553"]), ("c", &["553"])];
+        let jobs = jobs.map(|(id, agents)| Job::sample(id, Pause, agents));
+        for (tag, job) in (1..).zip(&jobs) {
+            ledger.open(NOW, ticket(tag), Some(Arc::clone(job)));
+        }
+        let mut released = Vec::new();
+        for (tag, position) in [(3, 0), (2, 0), (2, 1), (1, 0)] {
+            let claim = Claim {
+                ticket: ticket(tag),
+                position,
+            };
+            let job = &jobs[usize::try_from(tag).unwrap() - 1];
+            decide(&mut ledger, job, claim, Code::Applied);
+            released.push(settled(&ledger.told(ticket(tag))));
+        }
+        assert_eq!(released, [vec![], vec![], vec![], vec![1, 2, 3]]);
+    }
+
+    /// CONTRACT §6: the first that failed in the job's order, the highest number of attempts.
+    #[test]
+    fn a_dead_letter_speaks_for_all_that_failed() {
+        let mut ledger = Ledger::default();
+        let job = Job::sample("a", Pause, &["570", "553", "548"]);
+        ledger.open(NOW, ticket(1), Some(Arc::clone(&job)));
+        let claim = |position| Claim {
+            ticket: ticket(1),
+            position,
+        };
+        decide(&mut ledger, &job, claim(2), Code::Exhausted);
+        decide(&mut ledger, &job, claim(0), Code::Applied);
+        let letter = decide(&mut ledger, &job, claim(1), Code::NotMember).unwrap();
+        assert_eq!(letter.code, Code::NotMember);
+        assert_eq!(letter.attempts, 3);
+        let agents: Vec<_> = letter.agents.iter().map(Agent::as_str).collect();
+        assert_eq!(agents, ["553", "548"]);
+    }
+}

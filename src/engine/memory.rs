@@ -165,3 +165,44 @@ impl Memory {
         self.unfinished.remove(id).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::{Action, Job};
+    use super::super::outcome::Code;
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_mins(10);
+
+    fn outcome(code: Code) -> Arc<Outcome> {
+        Outcome::sample(&Job::sample("a", Action::Pause, &["570"]), 0, code, 1)
+    }
+
+    /// CONTRACT §6: one dead letter per job, none for a job merely told again; but one that was never confirmed is owed.
+    #[test]
+    fn a_dead_letter_is_owed_again_only_if_its_session_ended_before_the_confirm() {
+        let failed = outcome(Code::Rejected);
+        let again = |memory: &mut Memory, epoch| {
+            memory
+                .recall(&failed.id, Duration::ZERO, Epoch(epoch), || true)
+                .map(|told| told.bury)
+        };
+        let mut memory = Memory::new(WINDOW);
+        memory.remember(&failed, Duration::ZERO, Some(Epoch(1)));
+        assert_eq!(again(&mut memory, 1), Some(false));
+        assert_eq!(again(&mut memory, 2), Some(true));
+        assert_eq!(again(&mut memory, 2), Some(false));
+        memory.buried(&failed.id);
+        assert_eq!(again(&mut memory, 3), Some(false));
+    }
+
+    #[test]
+    fn an_invalid_message_does_not_stand_in_the_way_of_the_corrected_job() {
+        let invalid = outcome(Code::BadValue);
+        let mut memory = Memory::new(WINDOW);
+        memory.remember(&invalid, Duration::ZERO, Some(Epoch(1)));
+        assert!(memory.recall_invalid(&invalid.id, Epoch(2)).is_some());
+        let corrected = memory.recall(&invalid.id, Duration::ZERO, Epoch(2), || false);
+        assert!(corrected.is_none());
+    }
+}

@@ -216,3 +216,21 @@ impl Outcome {
         self.conclusion.code.status()
     }
 }
+
+#[cfg(test)]
+impl Outcome {
+    /// An outcome of the agent at `position`, to test with.
+    pub(super) fn sample(job: &Job, position: usize, code: Code, attempts: u32) -> Arc<Self> {
+        let (message, batch, superseded_by) = (None, None, None);
+        let completed_at = Timestamp(0);
+        let conclusion = Conclusion {
+            code,
+            message,
+            attempts,
+            batch,
+            superseded_by,
+            completed_at,
+        };
+        Arc::new(Self::of(job, job.targets()[position], conclusion))
+    }
+}

@@ -226,3 +226,73 @@ impl Line {
         dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter(id: &str, action: Action) -> Waiter {
+        let job = Job::sample(id, action, &["570"]);
+        let target = job.targets()[0];
+        let (echoes, replaces, progress) = (Vec::new(), Vec::new(), Progress::default());
+        Waiter {
+            job,
+            target,
+            claim: None,
+            echoes,
+            replaces,
+            progress,
+        }
+    }
+
+    /// Lets jobs join in turn and writes the line down: an entry is its jobs, with those that a remove replaces behind it.
+    fn line(jobs: &[(&str, Action)], called: bool) -> Vec<String> {
+        let mut line = Line::default();
+        for (seq, (id, action)) in (1..).zip(jobs) {
+            line.join(Duration::ZERO, seq, waiter(id, *action));
+            if called && seq == 1 {
+                line.0[0].place = Place::Called;
+            }
+        }
+        let name = |waiter: &Waiter| {
+            let replaced: Vec<&str> = waiter.replaces.iter().map(|w| w.job.id.as_str()).collect();
+            if replaced.is_empty() {
+                waiter.job.id.to_string()
+            } else {
+                format!("{}({})", waiter.job.id, replaced.join("+"))
+            }
+        };
+        let entry = |entry: &Entry| entry.waiters.iter().map(name).collect::<Vec<_>>().join("+");
+        line.0.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn contract_4_a_job_folds_replaces_or_waits_behind() {
+        use Action::{Pause, Remove};
+        for (jobs, waiting, called) in [
+            // One place in the call for several jobs that ask for the same; but what is under way takes nobody on.
+            (
+                &[("p", Pause), ("q", Pause)][..],
+                &["p+q"][..],
+                &["p", "q"][..],
+            ),
+            // A remove replaces a pause that waits, not one that is under way.
+            (&[("p", Pause), ("r", Remove)], &["r(p)"], &["p", "r"]),
+            (
+                &[("p", Pause), ("q", Pause), ("r", Remove)],
+                &["r(p+q)"],
+                &["p", "r(q)"],
+            ),
+            // A pause never overtakes a remove.
+            (&[("r", Remove), ("p", Pause)], &["r", "p"], &["r", "p"]),
+            (
+                &[("r", Remove), ("p", Pause), ("s", Remove)],
+                &["r+s(p)"],
+                &["r", "s(p)"],
+            ),
+        ] {
+            assert_eq!(line(jobs, false), waiting, "waiting: {jobs:?}");
+            assert_eq!(line(jobs, true), called, "first called: {jobs:?}");
+        }
+    }
+}
