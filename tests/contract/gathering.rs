@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clockout::pbx::sim::Verb;
 use serde_json::{Value, json};
 
-use crate::support::{Stage, WorkerSetup, poll, stage};
+use crate::support::{Stage, WorkerSetup, stage};
 
 /// A worker whose batches leave when they hold `agents`, and not before.
 fn patient(stage: &Stage, agents: u32) -> WorkerSetup {
@@ -50,14 +50,61 @@ async fn a_batch_leaves_when_a_drain_begins() {
     let mut stage = stage().await;
     let mut worker = patient(&stage, 50).start().await;
     stage.send(job("j", "pause", "1")).await;
-    poll("the job in the worker", async || {
-        let metrics = worker.get("/metrics").await?.body;
-        metrics.contains("clockout_jobs_held 1").then_some(())
-    })
-    .await;
+    worker.shows("clockout_jobs_held 1").await;
     worker.signal("TERM");
     assert_eq!(stage.outcomes(1).await[0]["code"], "applied");
     assert_eq!(worker.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_batch_leaves_when_prefetch_is_used_up() {
+    let mut stage = stage().await;
+    let worker = patient(&stage, 50).set("jobs.prefetch", "2");
+    let worker = worker.start().await;
+    stage
+        .send_all(["1", "2", "3", "4"].map(|agent| job(agent, "pause", agent)))
+        .await;
+    for outcome in stage.outcomes(4).await {
+        assert_eq!(outcome["batch"]["size"], 2);
+    }
+    let left = r#"clockout_batch_agents_count{action="pause",cause="prefetch"} 2"#;
+    worker.shows(left).await;
+}
+
+#[tokio::test]
+async fn while_a_call_is_under_way_the_queues_jobs_gather_for_the_next() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"times": 1, "effect": {"latency": {"ms": 1000}}}]));
+    let worker = stage.worker().set("batch.linger", "0s").start().await;
+    stage.send(job("first", "pause", "1")).await;
+    stage.called(1).await;
+    stage
+        .send_all(["2", "3", "4"].map(|agent| job(agent, "pause", agent)))
+        .await;
+    worker.shows("clockout_jobs_held 4").await;
+    stage.outcomes(4).await;
+    let sizes: Vec<usize> = stage.calls().iter().map(|call| call.1.len()).collect();
+    assert_eq!(sizes, [1, 3]);
+}
+
+#[tokio::test]
+async fn no_queue_starves_another() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"times": 1, "effect": {"latency": {"ms": 1000}}}]));
+    let worker = stage
+        .worker()
+        .set("batch.max_agents", "1")
+        .set("pbx.max_in_flight", "1");
+    let worker = worker.start().await;
+    let many = (0..30).map(|n| json!({"action": "pause", "queue": "1", "agent": n.to_string()}));
+    stage.send_all(many).await;
+    let one = json!({"action": "pause", "queue": "2", "agent": "1"});
+    stage.send(one).await;
+    worker.shows("clockout_jobs_held 31").await;
+    stage.outcomes(31).await;
+    let calls = stage.pbx.calls(0);
+    let turn = calls.iter().position(|call| call.queues == ["2"]);
+    assert!(turn <= Some(2), "after {turn:?} calls");
 }
 
 #[tokio::test]
@@ -175,18 +222,4 @@ async fn a_job_older_than_what_was_already_carried_out_is_superseded_without_a_c
     assert_eq!(outcome["status"], "superseded");
     assert_eq!(outcome["superseded_by"], "newer");
     assert_eq!(stage.calls().len(), 1);
-}
-
-#[tokio::test]
-async fn a_job_seen_again_is_told_again_and_not_done_again() {
-    let mut stage = stage().await;
-    let _worker = stage.worker().start().await;
-    let first = stage.perform(job("j", "pause", "1")).await;
-    let again = stage.perform(job("j", "pause", "1")).await;
-    assert_eq!(first["outcome_id"], again["outcome_id"]);
-    assert_eq!(stage.calls().len(), 1);
-
-    let other = stage.perform(job("j", "pause", "2")).await;
-    assert_ne!(other["outcome_id"], first["outcome_id"], "a job of its own");
-    assert_eq!(stage.calls().len(), 2);
 }

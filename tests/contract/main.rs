@@ -24,6 +24,7 @@
     reason = "tests read their environment and measure real time"
 )]
 
+mod breaker;
 mod broker;
 mod dead_letters;
 mod demo;
@@ -31,6 +32,12 @@ mod gathering;
 mod harness;
 mod jobs;
 mod lifecycle;
+mod order;
+mod outages;
 mod outcomes;
 mod pbx_calls;
+mod repeats;
+mod requests;
+mod standby;
 mod support;
+mod turned_away;

@@ -3,7 +3,7 @@
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde_json::{Value, json};
 
-use crate::support::{Rabbit, Worker, json_message, poll, stage};
+use crate::support::{Rabbit, json_message, poll, stage};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -135,7 +135,8 @@ async fn an_outcome_that_no_queue_takes_is_counted_and_dropped_where_that_is_wis
     stage
         .send(json!({"action": "pause", "queue": "1", "agent": "2"}))
         .await;
-    settled(&worker, "ack", 1).await;
+    let acknowledged = r#"clockout_jobs_settled_total{disposition="ack"} 1"#;
+    worker.shows(acknowledged).await;
     worker.ready().await;
     worker.signal("TERM");
     assert_eq!(worker.ended().await.code(), Some(0));
@@ -153,15 +154,6 @@ async fn the_catch_all_queue_keeps_outcomes_that_nobody_bound_a_queue_for() {
     let queue = &stage.place.names.results;
     poll("the outcome in the catch-all", async || {
         (late.depth(queue).await == Some(1)).then_some(())
-    })
-    .await;
-}
-
-async fn settled(worker: &Worker, disposition: &str, count: u32) {
-    let line = format!("clockout_jobs_settled_total{{disposition=\"{disposition}\"}} {count}");
-    poll(&line, async || {
-        let metrics = worker.get("/metrics").await?.body;
-        metrics.contains(&line).then_some(())
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, WorkerSetup, poll, stage};
+use crate::support::{Stage, WorkerSetup, stage};
 
 /// A worker that gives up after three calls and whose breaker stays out of the way.
 fn persistent(stage: &Stage) -> WorkerSetup {
@@ -122,25 +122,30 @@ async fn check(cases: &[Case<'_>]) {
 
 #[tokio::test]
 async fn of_a_refused_batch_only_the_offender_fails() {
-    let mut stage = stage().await;
-    stage.faults(json!([
-        {"match": {"agent": "5"}, "effect": {"call": {"refuse_batch": {"http": 400, "text": "5 is odd"}}}},
-    ]));
-    let _worker = persistent(&stage).start().await;
-    let agents: Vec<String> = (1..=8).map(|agent| agent.to_string()).collect();
-    stage
-        .send(json!({"action": "remove", "queue": "1", "agents": agents}))
-        .await;
-    for outcome in stage.outcomes(8).await {
-        let expected = if outcome["agent"] == "5" {
-            "rejected"
-        } else {
-            "applied"
-        };
-        assert_eq!(outcome["code"], expected, "{outcome}");
-        if outcome["agent"] == "5" {
-            assert_eq!(outcome["message"], "5 is odd");
+    for http in [200, 400] {
+        let mut stage = stage().await;
+        stage.faults(json!([
+            {"match": {"agent": "5"}, "effect": {"call": {"refuse_batch": {"http": http, "text": "5 is odd"}}}},
+        ]));
+        let _worker = persistent(&stage).start().await;
+        let agents: Vec<String> = (1..=8).map(|agent| agent.to_string()).collect();
+        stage
+            .send(json!({"action": "remove", "queue": "1", "agents": agents}))
+            .await;
+        for outcome in stage.outcomes(8).await {
+            let expected = if outcome["agent"] == "5" {
+                ("failed", "rejected")
+            } else {
+                ("succeeded", "applied")
+            };
+            let end = (&outcome["status"], &outcome["code"]);
+            assert_eq!(end, (&json!(expected.0), &json!(expected.1)), "{outcome}");
+            if outcome["agent"] == "5" {
+                assert_eq!(outcome["message"], "5 is odd");
+            }
         }
+        let sizes: Vec<usize> = stage.calls().iter().map(|call| call.1.len()).collect();
+        assert_eq!(sizes, [8, 4, 4, 2, 1, 1, 2], "HTTP {http}");
     }
 }
 
@@ -178,11 +183,7 @@ async fn a_fault_that_hits_every_job_alike_burns_none_and_new_jobs_stay_in_the_b
     stage
         .send(json!({"job_id": "second", "action": "pause", "queue": "1", "agent": "2"}))
         .await;
-    let jobs = &stage.place.names.jobs;
-    poll("the second job, ready in the broker", async || {
-        (stage.rabbit.depth(jobs).await == Some(1)).then_some(())
-    })
-    .await;
+    stage.jobs_ready(1).await;
     assert!(stage.outcomes.rest().await.is_empty());
 
     stage.faults(json!([]));
@@ -194,28 +195,14 @@ async fn a_fault_that_hits_every_job_alike_burns_none_and_new_jobs_stay_in_the_b
 }
 
 #[tokio::test]
-async fn a_retry_after_holds_back_every_call() {
+async fn the_words_of_a_pbx_are_settings() {
     let mut stage = stage().await;
-    stage.faults(json!([{
-        "match": {"queue": "1"}, "times": 1,
-        "effect": {"call": {"status": {"code": 503, "retry_after": {"seconds": 1}}}},
-    }]));
-    let _worker = persistent(&stage).start().await;
-    stage
-        .send(json!({"action": "pause", "queue": "1", "agent": "1"}))
+    let worker = stage.worker().set("pbx.texts.not_dynamic", "fest, static");
+    let _worker = worker.start().await;
+    stage.faults(json!([{"effect": {"item": {"fail": {"text": "Agent ist FEST zugeordnet"}}}}]));
+    let outcome = stage
+        .perform(json!({"action": "remove", "queue": "1", "agent": "1"}))
         .await;
-    poll("the first call", async || {
-        (!stage.pbx.calls(0).is_empty()).then_some(())
-    })
-    .await;
-    stage
-        .send(json!({"action": "pause", "queue": "2", "agent": "2"}))
-        .await;
-    stage.outcomes(2).await;
-    let calls = stage.pbx.calls(0);
-    let told = calls[0].ended_ms.unwrap();
-    for call in &calls[1..] {
-        let waited_ms = call.at_ms - told;
-        assert!(waited_ms >= 950, "{waited_ms} ms of 1 s");
-    }
+    assert_eq!(outcome["code"], "not_dynamic");
+    assert_eq!(outcome["message"], "Agent ist FEST zugeordnet");
 }

@@ -150,6 +150,23 @@ impl Stage {
         self.outcomes.next().await.json()
     }
 
+    /// Waits until the PBX has got `count` calls.
+    pub async fn called(&self, count: usize) {
+        poll(format_args!("{count} calls"), async || {
+            (self.pbx.calls(0).len() >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until `count` jobs are ready in RabbitMQ: not taken by any worker, or given back.
+    pub async fn jobs_ready(&self, count: u32) {
+        let queue = &self.place.names.jobs;
+        poll(format_args!("{count} jobs ready in {queue}"), async || {
+            (self.rabbit.depth(queue).await == Some(count)).then_some(())
+        })
+        .await;
+    }
+
     /// The calls that the PBX got.
     pub fn calls(&self) -> Vec<Call> {
         let calls = self.pbx.calls(0).into_iter();

@@ -112,6 +112,16 @@ impl Worker {
         .await
     }
 
+    /// Waits until `/metrics` has this line.
+    pub async fn shows(&self, metric: &str) {
+        poll(metric, async || {
+            let metrics = self.get("/metrics").await?.body;
+            let shown = metrics.lines().any(|line| line == metric);
+            shown.then_some(())
+        })
+        .await;
+    }
+
     /// Asks the admin side once; `None` if it does not listen.
     pub async fn get(&self, path: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http_port))

@@ -1,0 +1,119 @@
+//! Guards the breaker of CONTRACT §3: when the PBX is left alone, what its jobs do meanwhile, and how calls resume.
+
+use serde_json::{Value, json};
+
+use crate::support::{Stage, WorkerSetup, stage};
+
+/// A worker whose breaker opens at the first failure and soon probes.
+fn jumpy(stage: &Stage) -> WorkerSetup {
+    stage
+        .worker()
+        .set("breaker.failures", "1")
+        .set("breaker.cooldown", "20ms")
+        .set("breaker.cooldown_max", "20ms")
+}
+
+fn status(code: u16) -> Value {
+    json!({"call": {"status": {"code": code}}})
+}
+
+fn job(queue: &str, agents: &[&str]) -> Value {
+    json!({"action": "pause", "queue": queue, "agents": agents})
+}
+
+#[tokio::test]
+async fn what_is_wrong_for_every_job_alike_opens_it_at_once_and_costs_no_job() {
+    let mut stage = stage().await;
+    let worker = stage.worker().set("retry.attempts_max", "1").start().await;
+    for code in [301, 302, 401, 403, 404, 405, 415, 501] {
+        stage.faults(json!([{"effect": status(code)}]));
+        stage.send(job("1", &[&code.to_string()])).await;
+        let why = worker.answers("/readyz", 503).await;
+        let reason = why.contains("breaker_open") && why.contains(&code.to_string());
+        assert!(reason, "{code}: {why}");
+
+        stage.faults(json!([]));
+        assert_eq!(stage.outcomes(1).await[0]["code"], "applied", "{code}");
+        worker.ready().await;
+    }
+    assert!(stage.dead.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn failures_in_a_row_over_all_queues_open_it() {
+    let stage = stage().await;
+    stage.faults(json!([{"effect": status(503)}]));
+    let worker = stage
+        .worker()
+        .set("breaker.failures", "3")
+        .set("breaker.cooldown", "1h")
+        .set("breaker.cooldown_max", "1h")
+        .set("pbx.max_in_flight", "1")
+        .start()
+        .await;
+    let queues = ["1", "2", "3", "4", "5"];
+    stage.send_all(queues.map(|queue| job(queue, &["1"]))).await;
+    worker.answers("/readyz", 503).await;
+    assert_eq!(stage.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn however_long_the_pbx_is_away_no_attempts_are_used_up() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"times": 10, "effect": status(503)}]));
+    let _worker = jumpy(&stage).set("retry.attempts_max", "2").start().await;
+    let outcome = stage.perform(job("1", &["1"])).await;
+    assert_eq!(outcome["code"], "applied");
+    assert_eq!(outcome["attempts"], 11, "probes show all the same");
+}
+
+#[tokio::test]
+async fn a_probe_that_failed_comes_back_half_as_large() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": status(503)}]));
+    let _worker = jumpy(&stage).start().await;
+    let agents = ["1", "2", "3", "4", "5", "6", "7", "8"];
+    stage.send(job("1", &agents)).await;
+    stage.called(6).await;
+    let sizes: Vec<usize> = stage
+        .calls()
+        .iter()
+        .map(|(_, agents)| agents.len())
+        .collect();
+    assert_eq!(sizes[..6], [8, 8, 4, 2, 1, 1]);
+
+    stage.faults(json!([]));
+    for outcome in stage.outcomes(agents.len()).await {
+        assert_eq!(outcome["code"], "applied");
+    }
+}
+
+#[tokio::test]
+async fn jobs_whose_time_passes_while_it_is_open_expire() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": status(401)}]));
+    let worker = stage
+        .worker()
+        .set("breaker.cooldown", "1h")
+        .set("breaker.cooldown_max", "1h")
+        .set("jobs.max_age", "1s");
+    let _worker = worker.start().await;
+    let outcome = stage.perform(job("1", &["1"])).await;
+    assert_eq!(outcome["status"], "expired");
+    assert_eq!(outcome["attempts"], 1);
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn with_nothing_left_to_probe_with_the_next_job_is_the_probe() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": status(401)}]));
+    let worker = jumpy(&stage).set("jobs.max_age", "1s").start().await;
+    let outcome = stage.perform(job("1", &["1"])).await;
+    assert_eq!(outcome["status"], "expired");
+
+    stage.faults(json!([]));
+    let outcome = stage.perform(job("2", &["2"])).await;
+    assert_eq!(outcome["code"], "applied");
+    worker.ready().await;
+}

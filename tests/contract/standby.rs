@@ -1,0 +1,54 @@
+//! Guards CONTRACT §1 and §8 where workers come and go: one works, the others stand by, and none loses a job.
+
+use serde_json::{Value, json};
+
+use crate::support::{free_port, stage};
+
+fn job(number: u32) -> Value {
+    let agent = number.to_string();
+    json!({"action": "pause", "queue": (number % 5).to_string(), "agent": agent})
+}
+
+#[tokio::test]
+async fn a_standby_is_ready_and_takes_over() {
+    let mut stage = stage().await;
+    let named = |name| stage.worker().set("worker.name", name);
+    let (first, second) = (named("first"), named("second"));
+    let mut first = first.start().await;
+    let _second = second.start().await;
+    for number in 0..10 {
+        assert_eq!(stage.perform(job(number)).await["worker"], "first");
+    }
+    first.signal("TERM");
+    assert_eq!(first.ended().await.code(), Some(0));
+    assert_eq!(stage.perform(job(1)).await["worker"], "second");
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_is_held_and_leaves_the_rest() {
+    const JOBS: u32 = 60;
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": {"latency": {"ms": 100}}}]));
+    let worker = stage.worker().set("jobs.prefetch", "10");
+    let mut worker = worker.start().await;
+    stage.send_all((0..JOBS).map(job)).await;
+    stage.called(1).await;
+    worker.signal("TERM");
+    assert_eq!(worker.ended().await.code(), Some(0));
+    let told = stage.outcomes.rest().await.len();
+    let left = stage.rabbit.depth(&stage.place.names.jobs).await.unwrap();
+    assert_eq!(told + usize::try_from(left).unwrap(), 60);
+    let called: usize = stage.calls().iter().map(|call| call.1.len()).sum();
+    assert_eq!(called, told);
+}
+
+#[tokio::test]
+async fn a_worker_that_never_found_its_broker_still_stops_when_told() {
+    let stage = stage().await;
+    let nowhere = format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
+    let mut worker = stage.worker().set("amqp.url", &nowhere).spawn();
+    let why = worker.answers("/readyz", 503).await;
+    assert!(why.contains("broker_disconnected"), "{why}");
+    worker.signal("TERM");
+    assert_eq!(worker.ended().await.code(), Some(0));
+}
