@@ -177,6 +177,7 @@ impl Engine {
             return;
         };
         let retry_at = |attempt: u32| now.saturating_add(self.schedule.after(attempt, jitter));
+        let landed = matches!(result, CallResult::Answered(_) | CallResult::Refused { .. });
         for unplaced in left_over {
             let next = match result {
                 CallResult::Refused { .. } => Next::Split,
@@ -185,6 +186,9 @@ impl Engine {
                 | CallResult::Transient { .. }
                 | CallResult::Ambiguous { .. } => Next::At(retry_at(unplaced.counted.max(1))),
             };
+            if flight.probe && !landed {
+                slot.lane.step_back(unplaced);
+            }
             slot.lane.put(unplaced, next);
         }
         match result {

@@ -240,6 +240,15 @@ impl Lane {
         None
     }
 
+    /// Puts an agent that [`Lane::finish`] left over behind all others that wait: it had its turn.
+    pub(super) fn step_back(&mut self, unplaced: &Unplaced) {
+        let seq = self.seq();
+        let line = self.lines.get_mut(&unplaced.agent);
+        if let Some(entry) = line.and_then(|line| line.0.front_mut()) {
+            entry.seq = seq;
+        }
+    }
+
     /// Says where an agent that [`Lane::finish`] left over goes.
     pub(super) fn put(&mut self, unplaced: &Unplaced, next: Next) {
         let agent = unplaced.agent;

@@ -89,6 +89,23 @@ async fn a_probe_that_failed_comes_back_half_as_large() {
 }
 
 #[tokio::test]
+async fn a_batch_that_makes_the_pbx_fail_holds_up_nobody_else() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"match": {"queue": "1", "agent": "5"}, "effect": status(500)}]));
+    let _worker = jumpy(&stage).start().await;
+    let (poisoned, healthy) = (["1", "2", "3", "4", "5", "6", "7", "8"], ["5", "6"]);
+    stage
+        .send_all([job("1", &poisoned), job("2", &healthy)])
+        .await;
+    let others = poisoned.len() - 1 + healthy.len();
+    for outcome in stage.outcomes(others).await {
+        assert_eq!(outcome["code"], "applied");
+        let offender = (&outcome["queue"], &outcome["agent"]) == (&json!("1"), &json!("5"));
+        assert!(!offender, "{outcome}");
+    }
+}
+
+#[tokio::test]
 async fn jobs_whose_time_passes_while_it_is_open_expire() {
     let mut stage = stage().await;
     stage.faults(json!([{"effect": status(401)}]));
