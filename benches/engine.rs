@@ -8,6 +8,7 @@
     reason = "a benchmark that cannot be set up has nothing to measure"
 )]
 
+use std::cell::Cell;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,55 +25,95 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 
 #[global_allocator]
-static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+static ALLOCATIONS: AllocProfiler<mimalloc::MiMalloc> = AllocProfiler::new(mimalloc::MiMalloc);
 
-const JOBS: usize = 20_000;
+/// One prefetch's worth.
+const JOBS: usize = 2_000;
 const QUEUES: usize = 40;
+
+/// Jobs after which the engine's memory is full.
+const FULL: usize = 150_000;
 
 fn main() {
     divan::main();
 }
 
-/// Runs of 50 jobs of one PBX queue, as when a shift ends.
-#[divan::bench]
-fn in_runs(bencher: Bencher<'_, '_>) {
-    measure(bencher, |n| n / 50 % QUEUES);
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Runs of 50 jobs of one PBX queue, as when a shift ends.
+    Runs,
+    /// The PBX queues take turns, job by job.
+    Interleaved,
 }
 
-/// The PBX queues take turns, job by job.
-#[divan::bench]
-fn interleaved(bencher: Bencher<'_, '_>) {
-    measure(bencher, |n| n % QUEUES);
+impl Order {
+    fn queue(self, n: usize) -> usize {
+        match self {
+            Self::Runs => n / 50 % QUEUES,
+            Self::Interleaved => n % QUEUES,
+        }
+    }
 }
 
-fn measure(bencher: Bencher<'_, '_>, queue: impl Fn(usize) -> usize + Sync) {
+/// The second shift end of an engine's life.
+#[divan::bench(args = [Order::Runs, Order::Interleaved])]
+fn shift_end(bencher: Bencher<'_, '_>, order: Order) {
     bencher
         .counter(ItemsCount::new(JOBS))
         .with_inputs(|| {
-            let jobs: Vec<_> = (0..JOBS).map(|n| job(n, queue(n))).collect();
-            (Engine::new(settings(), 1), jobs)
+            let mut engine = Engine::new(settings(), 1);
+            work(&mut engine, jobs(0, JOBS, order));
+            (engine, jobs(JOBS, JOBS, order))
         })
         .bench_local_values(|(mut engine, jobs)| {
-            let mut settled = 0;
-            let mut jobs = (1..).zip(jobs);
-            while settled < JOBS {
-                let mut events: Vec<Event> = Vec::with_capacity(500);
-                events.extend(jobs.by_ref().take(500).map(|(tag, job)| Event::Delivered {
-                    ticket: Ticket {
-                        epoch: Epoch(1),
-                        tag,
-                    },
-                    job,
-                    redelivered: false,
-                }));
-                // What neither fills a batch nor has company to come leaves when its linger is over.
-                events.push(Event::Tick);
-                while let Some(event) = events.pop() {
-                    settled += step(&mut engine, event, &mut events);
-                }
-            }
+            work(&mut engine, jobs);
             engine
         });
+}
+
+/// An engine that remembers as much as it ever will: each job pushes an old one out.
+#[divan::bench(args = [Order::Runs, Order::Interleaved])]
+fn full_memory(bencher: Bencher<'_, '_>, order: Order) {
+    let mut engine = Engine::new(settings(), 1);
+    work(&mut engine, jobs(0, FULL, order));
+    let made = Cell::new(FULL);
+    bencher
+        .counter(ItemsCount::new(JOBS))
+        .with_inputs(|| jobs(made.replace(made.get() + JOBS), JOBS, order))
+        .bench_local_values(|jobs| work(&mut engine, jobs));
+}
+
+fn jobs(first: usize, n: usize, order: Order) -> Vec<(u64, Arc<Job>)> {
+    (first as u64 + 1..)
+        .zip((first..first + n).map(|n| job(n, order.queue(n))))
+        .collect()
+}
+
+/// Lets the engine settle all of `jobs`, 500 at a time.
+fn work(engine: &mut Engine, jobs: Vec<(u64, Arc<Job>)>) {
+    let (all, mut settled) = (jobs.len(), 0);
+    let mut jobs = jobs.into_iter();
+    let mut events: Vec<Event> = Vec::with_capacity(600);
+    while settled < all {
+        for (tag, job) in jobs.by_ref().take(500) {
+            let ticket = Ticket {
+                epoch: Epoch(1),
+                tag,
+            };
+            settled += step(
+                engine,
+                Event::Delivered {
+                    ticket,
+                    job,
+                    redelivered: false,
+                },
+                &mut events,
+            );
+        }
+        while let Some(event) = events.pop() {
+            settled += step(engine, event, &mut events);
+        }
+    }
 }
 
 fn step(engine: &mut Engine, event: Event, events: &mut Vec<Event>) -> usize {

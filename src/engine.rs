@@ -29,7 +29,7 @@ use bounded::Map;
 use breaker::{Breaker, Permit};
 use job::{Agent, Epoch, Job, PbxQueue, Ticket, Timestamp};
 use lane::{Due, Lane, Rules};
-use ledger::Ledger;
+use ledger::{Ledger, Released};
 use memory::Memory;
 use outcome::{Code, Outcome};
 use pace::Pace;
@@ -239,6 +239,8 @@ pub struct Engine {
     drained: bool,
     now: Duration,
     effects: Vec<Effect>,
+    /// Empty between steps, kept for its room.
+    settled: Vec<Released>,
 }
 
 type LaneId = usize;
@@ -300,6 +302,7 @@ impl Engine {
             drained: false,
             now: Duration::ZERO,
             effects: Vec::new(),
+            settled: Vec::new(),
             settings,
         }
     }

@@ -131,7 +131,7 @@ impl Engine {
         };
         let reports = Reports::of(batch, result);
         let attempts_max = self.settings.retry.attempts_max;
-        let mut leavers = Leavers::default();
+        let mut leavers = Leavers::with_room_for(batch.size());
         let mut left_over = Vec::new();
         let Some(slot) = self.lanes.get_mut(id) else {
             return (left_over, leavers);

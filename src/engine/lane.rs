@@ -82,6 +82,17 @@ pub(super) struct Leavers {
     pub(super) dropped: Vec<Waiter>,
 }
 
+impl Leavers {
+    /// For a call's agents, each of which nearly always has one job that ends.
+    pub(super) fn with_room_for(agents: u32) -> Self {
+        let ended = Vec::with_capacity(usize::try_from(agents).unwrap_or_default());
+        Self {
+            ended,
+            dropped: Vec::new(),
+        }
+    }
+}
+
 /// What follows for one waiter after a call.
 #[derive(Debug)]
 pub(super) enum Fate {

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of calls. A ticket leaves here exactly once: settled, or void with its channel.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,7 @@ type Membership = (PbxQueue, Agent);
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// In order of arrival.
-    records: BTreeMap<Ticket, Record>,
+    records: Map<Ticket, Record>,
     /// Open tickets of each agent on each PBX queue, in order of arrival.
     lines: Map<Membership, Vec<Ticket>>,
     /// Outcomes not yet confirmed, over all records.
@@ -81,15 +80,18 @@ impl Ledger {
 
     /// The oldest delivery held.
     pub(super) fn first(&self) -> Option<Ticket> {
-        self.records.first_key_value().map(|(ticket, _)| *ticket)
+        self.records.keys().min().copied()
     }
 
     /// Every delivery held, in order of arrival.
     pub(super) fn tickets(&self) -> Vec<Released> {
-        self.records
+        let held = self
+            .records
             .iter()
-            .map(|(ticket, record)| (*ticket, record.since))
-            .collect()
+            .map(|(ticket, record)| (*ticket, record.since));
+        let mut tickets: Vec<Released> = held.collect();
+        tickets.sort_unstable();
+        tickets
     }
 
     /// Notes a delivery. `job`: `None` if it is no valid job; it then owes one outcome.
@@ -99,7 +101,8 @@ impl Ledger {
             .iter()
             .flat_map(|job| job.targets().iter().map(|t| (job.queue, t.agent)))
         {
-            self.lines.entry(target).or_default().push(ticket);
+            let line = self.lines.entry(target);
+            line.or_insert_with(|| Vec::with_capacity(1)).push(ticket);
         }
         self.owed += undecided;
         let (failures, burial) = (Vec::new(), Burial::NotAsked);
@@ -159,13 +162,13 @@ impl Ledger {
         dead_letter(&self.records.get(&ticket)?.failures, now)
     }
 
-    /// One outcome is confirmed. Returns the deliveries that may now be acknowledged, in order.
-    pub(super) fn told(&mut self, ticket: Ticket) -> Vec<Released> {
+    /// One outcome is confirmed. Adds the deliveries that may now be acknowledged, in order.
+    pub(super) fn told(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.untold -= 1;
             self.owed -= 1;
         }
-        self.settle(ticket)
+        self.settle(ticket, settled);
     }
 
     /// The outcomes that a delivery's dead letter stands for, in the job's order.
@@ -178,12 +181,12 @@ impl Ledger {
         failures.map(|(_, outcome)| Arc::clone(outcome)).collect()
     }
 
-    /// The dead letter is confirmed. Returns the deliveries that may now be acknowledged, in order.
-    pub(super) fn buried(&mut self, ticket: Ticket) -> Vec<Released> {
+    /// The dead letter is confirmed. Adds the deliveries that may now be acknowledged, in order.
+    pub(super) fn buried(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.burial = Burial::Done;
         }
-        self.settle(ticket)
+        self.settle(ticket, settled);
     }
 
     /// Every ticket is void.
@@ -192,10 +195,10 @@ impl Ledger {
     }
 
     /// Takes out `ticket` and whatever waited only for its turn behind it (CONTRACT §4.8).
-    fn settle(&mut self, ticket: Ticket) -> Vec<Released> {
-        let mut settled = Vec::new();
-        let mut candidates = vec![ticket];
-        while let Some(ticket) = candidates.pop() {
+    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
+        let mut next = Some(ticket);
+        let mut others = Vec::new();
+        while let Some(ticket) = next.take().or_else(|| others.pop()) {
             let Some(record) = self.records.get(&ticket) else {
                 continue;
             };
@@ -206,24 +209,19 @@ impl Ledger {
                 continue;
             };
             settled.push((ticket, record.since));
-            let Some(job) = record.job else {
-                continue;
-            };
+            let Some(job) = record.job else { continue };
             for target in job.targets() {
-                let key = (job.queue, target.agent);
-                let Some(line) = self.lines.get_mut(&key) else {
+                let Entry::Occupied(mut line) = self.lines.entry((job.queue, target.agent)) else {
                     continue;
                 };
-                line.remove(0);
-                match line.first() {
-                    Some(next) => candidates.push(*next),
-                    None => {
-                        self.lines.remove(&key);
-                    }
+                line.get_mut().remove(0);
+                if let Some(next) = line.get().first() {
+                    others.push(*next);
+                } else {
+                    line.remove();
                 }
             }
         }
-        settled
     }
 
     fn has_its_turn(&self, ticket: Ticket, record: &Record) -> bool {
@@ -281,7 +279,9 @@ mod tests {
         ledger.decided(claim, &outcome, code.status().is_buried(), AT)
     }
 
-    fn settled(released: &[Released]) -> Vec<u64> {
+    fn settled(confirm: impl FnOnce(&mut Vec<Released>)) -> Vec<u64> {
+        let mut released = Vec::new();
+        confirm(&mut released);
         released.iter().map(|(ticket, _)| ticket.tag).collect()
     }
 
@@ -296,10 +296,10 @@ mod tests {
             position,
         };
         assert_eq!(decide(&mut ledger, &job, claim(1), Code::NotMember), None);
-        assert!(ledger.told(ticket(1)).is_empty());
+        assert!(settled(|released| ledger.told(ticket(1), released)).is_empty());
         assert!(decide(&mut ledger, &job, claim(0), Code::Applied).is_some());
-        assert!(ledger.told(ticket(1)).is_empty());
-        assert_eq!(settled(&ledger.buried(ticket(1))), [1]);
+        assert!(settled(|released| ledger.told(ticket(1), released)).is_empty());
+        assert_eq!(settled(|released| ledger.buried(ticket(1), released)), [1]);
         assert_eq!((ledger.len(), ledger.owed()), (0, 0));
     }
 
@@ -320,7 +320,7 @@ mod tests {
             };
             let job = &jobs[usize::try_from(tag).unwrap() - 1];
             decide(&mut ledger, job, claim, Code::Applied);
-            released.push(settled(&ledger.told(ticket(tag))));
+            released.push(settled(|released| ledger.told(ticket(tag), released)));
         }
         assert_eq!(released, [vec![], vec![], vec![], vec![1, 2, 3]]);
     }

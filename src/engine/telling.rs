@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bounded::Map;
 use super::job::Ticket;
-use super::ledger::{Claim, Released};
+use super::ledger::Claim;
 use super::outcome::Outcome;
 use super::{Counted, Disposition, Effect, Engine, Now, Published, TellId};
 
@@ -135,8 +135,8 @@ impl Engine {
             self.effects
                 .push(Effect::Count(Counted::Told(open.outcome)));
         }
-        let settled = self.ledger.told(open.ticket);
-        self.acknowledge(now, settled);
+        self.ledger.told(open.ticket, &mut self.settled);
+        self.acknowledge(now);
     }
 
     pub(super) fn buried(&mut self, now: Now, ticket: Ticket, published: Published) {
@@ -159,12 +159,12 @@ impl Engine {
         for outcome in outcomes {
             self.memory.buried(&outcome.id);
         }
-        let settled = self.ledger.buried(ticket);
-        self.acknowledge(now, settled);
+        self.ledger.buried(ticket, &mut self.settled);
+        self.acknowledge(now);
     }
 
-    fn acknowledge(&mut self, now: Now, settled: Vec<Released>) {
-        for (ticket, since) in settled {
+    fn acknowledge(&mut self, now: Now) {
+        for (ticket, since) in self.settled.drain(..) {
             let (disposition, held_for) = (Disposition::Ack, now.elapsed.saturating_sub(since));
             self.effects.push(Effect::Settle {
                 ticket,

@@ -81,7 +81,8 @@ impl Entry {
             action,
             place: Place::Behind,
             urgent,
-            waiters: Vec::new(),
+            // Nearly always one.
+            waiters: Vec::with_capacity(1),
         }
     }
 }
@@ -127,6 +128,7 @@ impl Line {
             }
             Some(_) | None => {
                 entry.waiters.push(waiter);
+                self.0.reserve_exact(1);
                 self.0.push_back(entry);
             }
         }
