@@ -44,7 +44,7 @@ $(TOOLS)/cargo-deny:
 .PHONY: sim
 sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to replay one
 	$(if $(SEEDS),CLOCKOUT_SIM_SEEDS=$(SEEDS)) $(if $(SEED),CLOCKOUT_SIM_SEED=$(SEED)) \
-	  cargo test --release --test simulation -- --nocapture
+	  cargo test --test simulation every_seed -- --nocapture
 
 .PHONY: bench
 bench: ## Measure the engine alone: jobs per second, allocations per job
