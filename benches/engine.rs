@@ -38,6 +38,9 @@ fn main() {
     divan::main();
 }
 
+/// A job and its delivery tag.
+type Tagged = (u64, Arc<Job>);
+
 #[derive(Debug, Clone, Copy)]
 enum Order {
     /// Runs of 50 jobs of one PBX queue, as when a shift ends.
@@ -83,14 +86,14 @@ fn full_memory(bencher: Bencher<'_, '_>, order: Order) {
         .bench_local_values(|jobs| work(&mut engine, jobs));
 }
 
-fn jobs(first: usize, n: usize, order: Order) -> Vec<(u64, Arc<Job>)> {
+fn jobs(first: usize, n: usize, order: Order) -> Vec<Tagged> {
     (first as u64 + 1..)
         .zip((first..first + n).map(|n| job(n, order.queue(n))))
         .collect()
 }
 
 /// Lets the engine settle all of `jobs`, 500 at a time.
-fn work(engine: &mut Engine, jobs: Vec<(u64, Arc<Job>)>) {
+fn work(engine: &mut Engine, jobs: Vec<Tagged>) {
     let (all, mut settled) = (jobs.len(), 0);
     let mut jobs = jobs.into_iter();
     let mut events: Vec<Event> = Vec::with_capacity(600);

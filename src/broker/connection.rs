@@ -168,6 +168,13 @@ impl Connector {
                 let reason = source.to_string();
                 return ConnectError::Tls { address, reason };
             }
+            // A server that misses our certificate says so after its own handshake is over; where it hangs up before its
+            // word is read, a reset is all there is.
+            if kind == io::ErrorKind::ConnectionReset && self.tls.is_some() {
+                let reason =
+                    format!("{source}; does it ask for a client certificate (amqp.cert_file)?");
+                return ConnectError::Tls { address, reason };
+            }
         }
         if let ErrorKind::ProtocolError(refusal) = error.kind() {
             let code = refusal.get_id();

@@ -218,7 +218,7 @@ mod tests {
             breaker.tick(until);
             breaker.probe_left(BatchId(n));
             breaker.failed(until, BatchId(n), &why(), None);
-            waits.push((breaker.deadline().unwrap() - until).as_secs());
+            waits.push(breaker.deadline().unwrap().saturating_sub(until).as_secs());
         }
         assert_eq!(waits, [10, 12, 12]);
     }

@@ -175,6 +175,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table, a row each")]
     fn contract_3_each_row_of_the_table_for_one_agent() {
         use Action::{Pause, Remove};
         let first = || Progress {
