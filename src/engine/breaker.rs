@@ -44,6 +44,23 @@ pub(super) enum Permit {
     Nothing,
 }
 
+/// Which calls a failure would meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meets {
+    /// Perhaps only this one.
+    This,
+    /// Every other one alike: the breaker opens at once.
+    All,
+}
+
+/// How a call failed.
+#[derive(Debug)]
+pub(super) struct Failure<'a> {
+    pub(super) meets: Meets,
+    pub(super) message: &'a Arc<str>,
+    pub(super) retry_after: Option<Duration>,
+}
+
 impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
         Self {
@@ -104,61 +121,34 @@ impl Breaker {
         }
     }
 
-    /// `call` failed in a way that another one might not.
-    pub(super) fn failed(
-        &mut self,
-        now: Duration,
-        call: CallId,
-        message: &Arc<str>,
-        retry_after: Option<Duration>,
-    ) {
+    /// `call` failed.
+    pub(super) fn failed(&mut self, now: Duration, call: CallId, failure: &Failure<'_>) {
         match self.state {
-            State::Closed { failures } if failures + 1 >= self.settings.failures.get() => {
-                self.open(now, self.settings.cooldown, message, retry_after);
-            }
             State::Closed { failures } => {
-                self.state = State::Closed {
-                    failures: failures + 1,
+                let failures = failures + 1;
+                let opens = failure.meets == Meets::All || failures >= self.settings.failures.get();
+                if opens {
+                    self.open(now, self.settings.cooldown, failure);
+                } else {
+                    self.state = State::Closed { failures };
                 }
             }
             State::Probing { probe, cooldown } if probe == call => {
-                self.open(now, cooldown.saturating_mul(2), message, retry_after);
+                self.open(now, cooldown.saturating_mul(2), failure);
             }
+            // It left before the breaker opened: old news.
             State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
         }
     }
 
-    /// `call` failed in a way that every other one would: opens at once.
-    pub(super) fn fault(
-        &mut self,
-        now: Duration,
-        call: CallId,
-        message: &Arc<str>,
-        retry_after: Option<Duration>,
-    ) {
-        match self.state {
-            State::Closed { .. } => self.open(now, self.settings.cooldown, message, retry_after),
-            State::Probing { probe, cooldown } if probe == call => {
-                self.open(now, cooldown.saturating_mul(2), message, retry_after);
-            }
-            State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
-        }
-    }
-
-    fn open(
-        &mut self,
-        now: Duration,
-        cooldown: Duration,
-        message: &Arc<str>,
-        retry_after: Option<Duration>,
-    ) {
+    fn open(&mut self, now: Duration, cooldown: Duration, failure: &Failure<'_>) {
         let cooldown = cooldown.min(self.settings.cooldown_max);
-        let wait = cooldown.max(retry_after.unwrap_or_default());
+        let wait = cooldown.max(failure.retry_after.unwrap_or_default());
         self.state = State::Open {
             until: now.saturating_add(wait),
             cooldown,
         };
-        self.reason = Arc::clone(message);
+        self.reason = Arc::clone(failure.message);
     }
 }
 
@@ -179,18 +169,24 @@ mod tests {
         })
     }
 
-    fn why() -> Arc<str> {
-        "HTTP 503".into()
+    fn fail(breaker: &mut Breaker, now: Duration, call: u64, meets: Meets, wait: Option<Duration>) {
+        let message = &"HTTP 503".into();
+        let failure = Failure {
+            meets,
+            message,
+            retry_after: wait,
+        };
+        breaker.failed(now, BatchId(call), &failure);
     }
 
     #[test]
     fn only_consecutive_failures_open_it() {
         let mut breaker = breaker(2);
-        breaker.failed(S(0), BatchId(1), &why(), None);
+        fail(&mut breaker, S(0), 1, Meets::This, None);
         breaker.landed(BatchId(2));
-        breaker.failed(S(0), BatchId(3), &why(), None);
+        fail(&mut breaker, S(0), 3, Meets::This, None);
         assert_eq!(breaker.permit(), Permit::Call);
-        breaker.failed(S(0), BatchId(4), &why(), None);
+        fail(&mut breaker, S(0), 4, Meets::This, None);
         assert_eq!(breaker.permit(), Permit::Nothing);
         assert_eq!(breaker.reason().unwrap().as_ref(), "HTTP 503");
     }
@@ -198,7 +194,7 @@ mod tests {
     #[test]
     fn a_fault_opens_it_at_once_and_a_landed_probe_closes_it() {
         let mut breaker = breaker(5);
-        breaker.fault(S(0), BatchId(1), &why(), None);
+        fail(&mut breaker, S(0), 1, Meets::All, None);
         assert_eq!(breaker.deadline(), Some(S(5)));
         breaker.tick(S(5));
         assert_eq!(breaker.permit(), Permit::Probe);
@@ -211,13 +207,13 @@ mod tests {
     #[test]
     fn the_cool_down_doubles_with_each_failed_probe_up_to_its_cap() {
         let mut breaker = breaker(1);
-        breaker.failed(S(0), BatchId(1), &why(), None);
+        fail(&mut breaker, S(0), 1, Meets::This, None);
         let mut waits = vec![];
         for n in 2..5 {
             let until = breaker.deadline().unwrap();
             breaker.tick(until);
             breaker.probe_left(BatchId(n));
-            breaker.failed(until, BatchId(n), &why(), None);
+            fail(&mut breaker, until, n, Meets::This, None);
             waits.push(breaker.deadline().unwrap().saturating_sub(until).as_secs());
         }
         assert_eq!(waits, [10, 12, 12]);
@@ -226,16 +222,16 @@ mod tests {
     #[test]
     fn a_call_that_left_before_it_opened_neither_closes_nor_prolongs_it() {
         let mut breaker = breaker(1);
-        breaker.failed(S(0), BatchId(2), &why(), None);
+        fail(&mut breaker, S(0), 2, Meets::This, None);
         breaker.landed(BatchId(1));
-        breaker.failed(S(3), BatchId(1), &why(), None);
+        fail(&mut breaker, S(3), 1, Meets::This, None);
         assert_eq!(breaker.deadline(), Some(S(5)));
     }
 
     #[test]
     fn a_retry_after_longer_than_the_cool_down_is_waited_for() {
         let mut breaker = breaker(1);
-        breaker.failed(S(0), BatchId(1), &why(), Some(S(30)));
+        fail(&mut breaker, S(0), 1, Meets::This, Some(S(30)));
         assert_eq!(breaker.deadline(), Some(S(30)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::batch::{Batch, BatchId};
 use super::bounded::Map;
-use super::breaker::Permit;
+use super::breaker::{Failure, Meets, Permit};
 use super::job::{Agent, PbxQueue};
 use super::lane::{Due, Fate, Flight, Leavers, Next, Unplaced};
 use super::outcome::BatchRef;
@@ -94,24 +94,31 @@ impl Engine {
     }
 
     fn tell_breaker(&mut self, now: Duration, call: CallId, result: &CallResult) {
-        match result {
-            CallResult::Answered(_) | CallResult::Refused { .. } => self.breaker.landed(call),
+        let (meets, message, retry_after) = match result {
+            CallResult::Answered(_) | CallResult::Refused { .. } => {
+                self.breaker.landed(call);
+                return;
+            }
             CallResult::Transient {
                 message,
                 retry_after,
-            } => {
-                self.breaker.failed(now, call, message, *retry_after);
-                self.pace.hold(now, retry_after.unwrap_or_default());
-            }
-            CallResult::Ambiguous { message } => self.breaker.failed(now, call, message, None),
+            } => (Meets::This, message, *retry_after),
+            CallResult::Ambiguous { message } => (Meets::This, message, None),
             CallResult::Fault {
                 message,
                 retry_after,
-            } => {
-                self.breaker.fault(now, call, message, *retry_after);
-                self.pace.hold(now, retry_after.unwrap_or_default());
-            }
-        }
+            } => (Meets::All, message, *retry_after),
+        };
+        self.breaker.failed(
+            now,
+            call,
+            &Failure {
+                meets,
+                message,
+                retry_after,
+            },
+        );
+        self.pace.hold(now, retry_after.unwrap_or_default());
     }
 
     /// Decides every job of every agent of the call. Returns the agents that are not done with.

@@ -41,7 +41,13 @@ fn is_ours(name: &str, value: &OsStr) -> bool {
     name.starts_with(PREFIX)
         && name != CONFIG
         && !name.starts_with(TEST_PREFIX)
+        && has_section_and_key(name)
         && !is_service_link(name, value)
+}
+
+/// What surrounds a worker names things of its own, such as `CLOCKOUT_BIN`; no setting has a name of one word.
+fn has_section_and_key(name: &str) -> bool {
+    name.trim_start_matches(PREFIX).contains('_')
 }
 
 /// Whether Kubernetes made this variable: it sets some for every service of the namespace, and one that is called
@@ -161,6 +167,7 @@ mod tests {
             ("HOME", "/root"),
             ("CLOCKOUT_CONFIG", "clockout.toml"),
             ("CLOCKOUT_TEST_AMQP_URL", "amqp://localhost"),
+            ("CLOCKOUT_BIN", "/usr/local/bin/clockout"),
             ("CLOCKOUT_SERVICE_HOST", "10.0.0.1"),
             ("CLOCKOUT_METRICS_SERVICE_PORT_HTTP", "9464"),
             ("CLOCKOUT_PORT", "tcp://10.0.0.1:9464"),
