@@ -221,7 +221,7 @@ impl Worker {
                 }
             }
             broker::Event::Lost { epoch, why } => self.lost(epoch, &why),
-            broker::Event::Unreachable { why } => self.note_error(&why),
+            broker::Event::Unreachable { why } => self.remember_error(&why),
             broker::Event::Unusable { why } => return Err(Failure::Unusable(why)),
             broker::Event::Closed => return Err(Failure::BrokerEnded),
         }
@@ -238,7 +238,7 @@ impl Worker {
         self.gave_back |= snapshot.draining && held > 0;
         self.backlog.clear();
         self.outbox.void();
-        self.note_error(why);
+        self.remember_error(why);
         self.step(Event::ChannelLost { epoch });
     }
 
@@ -327,11 +327,7 @@ impl Worker {
         self.remember_error(&format!("{action} on queue {queue}: {what}: {message}"));
     }
 
-    fn note_error(&mut self, why: &str) {
-        warn!("{why}");
-        self.remember_error(why);
-    }
-
+    /// For `/status`; what the log says of it is said where it happened.
     fn remember_error(&mut self, message: &str) {
         self.parts
             .health
