@@ -54,6 +54,7 @@ bench: ## Measure the engine alone: jobs per second, allocations per job
 .PHONY: fuzz
 fuzz: $(TOOLS)/cargo-fuzz ## Feed random bytes to every parser, for SECONDS=60 each
 	@for target in $$($(TOOLS)/cargo-fuzz list); do \
+	  mkdir -p "fuzz/corpus/$$target"; \
 	  RUSTC_BOOTSTRAP=1 $(TOOLS)/cargo-fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
 	    -- -max_total_time=$(or $(SECONDS),60); done
 
