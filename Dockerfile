@@ -4,8 +4,9 @@ FROM rust:1-bookworm AS build
 WORKDIR /src
 # The dependencies first, on a stand-in for our code: this layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches \
- && echo 'fn main() {}' | tee src/main.rs benches/engine.rs > src/lib.rs \
+COPY bench/Cargo.toml bench/
+RUN mkdir -p src benches bench/src \
+ && echo 'fn main() {}' | tee src/main.rs benches/engine.rs bench/src/main.rs > src/lib.rs \
  && cargo build --release --locked
 COPY src src
 # Docker keeps our files' times, which may lie before the stand-in's.

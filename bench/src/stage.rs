@@ -1,0 +1,147 @@
+//! What every measurement stands on: a broker, a simulated PBX, jobs, and a contestant that works on them.
+
+pub(crate) mod jobs;
+pub(crate) mod pbx;
+pub(crate) mod process;
+pub(crate) mod rabbit;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tokio::time::{self, Instant};
+
+use crate::contestant::{Contestant, Running};
+use jobs::Jobs;
+use pbx::Pbx;
+use rabbit::Rabbit;
+
+/// How often the broker is asked how far a contestant has come.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Longest wait for the next outcome.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The part of a backlog that is done before rates are taken: interpreters have started by then.
+const WARM_UP: f64 = 0.05;
+
+/// Things that outlive single runs.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) rabbit: Rabbit,
+    /// Paths of the two programs: clockout's, and this one.
+    pub(crate) clockout: String,
+    pub(crate) bench: String,
+    /// Where the peers are installed.
+    pub(crate) peers: String,
+}
+
+/// What a drained backlog showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drained {
+    pub(crate) jobs_per_second: f64,
+    /// Processor seconds for a thousand jobs.
+    pub(crate) worker_cpu: f64,
+    pub(crate) broker_cpu: f64,
+    pub(crate) pbx_cpu: f64,
+    /// Bytes.
+    pub(crate) memory_peak: u64,
+    pub(crate) calls: u64,
+    pub(crate) agents_per_call: f64,
+}
+
+impl Stage {
+    /// Lets a contestant work a backlog off. Rates are those between the first twentieth of the outcomes and the last.
+    pub(crate) async fn drain(
+        &self,
+        contestant: &Contestant,
+        jobs: Jobs,
+        latency: Duration,
+    ) -> Result<Drained> {
+        self.rabbit.clear().await?;
+        let queue = contestant.jobs_queue(self);
+        self.rabbit.fill(queue, contestant.messages(jobs)).await?;
+        let pbx = Pbx::start(&self.clockout, latency).await?;
+        let running = contestant.start(self, &pbx)?;
+        let (all, warm) = (jobs.outcomes(), share(jobs.outcomes(), WARM_UP));
+        let begun = self.await_outcomes(warm, &running).await?;
+        let before = (
+            running.meter.read()?,
+            self.rabbit.meter.read()?,
+            pbx.meter.read()?,
+        );
+        let ended = self.await_outcomes(all, &running).await?;
+        let after = (
+            running.meter.read()?,
+            self.rabbit.meter.read()?,
+            pbx.meter.read()?,
+        );
+        running.stop().await?;
+        ensure!(
+            self.rabbit.look(queue).await?.0 == 0,
+            "{contestant} left jobs behind"
+        );
+        let load = pbx.load().await?;
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+        let (done, per_call) = {
+            let done = ended.outcomes.saturating_sub(begun.outcomes) as f64 * jobs.count as f64
+                / all as f64;
+            (done, load.agents as f64 / load.calls.max(1) as f64)
+        };
+        let cpu =
+            |before: Duration, after: Duration| (after - before).as_secs_f64() * 1000.0 / done;
+        Ok(Drained {
+            jobs_per_second: done / (ended.at - begun.at).as_secs_f64(),
+            worker_cpu: cpu(before.0.cpu, after.0.cpu),
+            broker_cpu: cpu(before.1.cpu, after.1.cpu),
+            pbx_cpu: cpu(before.2.cpu, after.2.cpu),
+            memory_peak: after.0.memory_peak,
+            calls: load.calls,
+            agents_per_call: per_call,
+        })
+    }
+
+    /// Waits until there are so many outcomes, as long as they keep coming.
+    pub(crate) async fn await_outcomes(
+        &self,
+        wanted: usize,
+        running: &Running,
+    ) -> Result<Progress> {
+        let queue = self.rabbit.results_queue()?;
+        let mut last = Progress {
+            outcomes: 0,
+            at: Instant::now(),
+        };
+        loop {
+            let outcomes = self.rabbit.look(queue).await?.0 as usize;
+            let at = Instant::now();
+            if outcomes >= wanted {
+                return Ok(Progress { outcomes, at });
+            }
+            if outcomes > last.outcomes {
+                last = Progress { outcomes, at };
+            }
+            ensure!(
+                at - last.at < PATIENCE,
+                "{running}: {outcomes} of {wanted} outcomes, and no more come"
+            );
+            time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// How many outcomes there were, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) outcomes: usize,
+    pub(crate) at: Instant,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count, rounded down"
+)]
+fn share(of: usize, part: f64) -> usize {
+    (of as f64 * part) as usize
+}

@@ -1,0 +1,94 @@
+//! What a process and its children use: processor time, memory, file handles.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process, all_processes};
+
+/// Looks at one process and all that descend from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meter {
+    root: i32,
+}
+
+/// Of a whole tree of processes, at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Processor time, in user and kernel mode.
+    pub(crate) cpu: Duration,
+    /// The most memory that was ever resident, in bytes; pages that processes share count for each of them.
+    pub(crate) memory_peak: u64,
+    /// Memory resident now, in bytes.
+    pub(crate) memory: u64,
+    pub(crate) threads: u64,
+    pub(crate) handles: u64,
+}
+
+impl Meter {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        Ok(Self {
+            root: pid.try_into()?,
+        })
+    }
+
+    /// The process that listens on a TCP port of this machine.
+    pub(crate) fn of_listener(port: u16) -> Result<Self> {
+        let listening: Vec<u64> = procfs::net::tcp()?
+            .into_iter()
+            .chain(procfs::net::tcp6().unwrap_or_default())
+            .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port)
+            .map(|entry| entry.inode)
+            .collect();
+        let owns = |process: &Process| {
+            process.fd().is_ok_and(|mut handles| {
+                handles.any(|handle| {
+                    matches!(handle.map(|handle| handle.target), Ok(FDTarget::Socket(inode)) if listening.contains(&inode))
+                })
+            })
+        };
+        let owner = all_processes()?.flatten().find(owns);
+        let owner =
+            owner.with_context(|| format!("no process that listens on port {port} can be seen"))?;
+        Ok(Self { root: owner.pid })
+    }
+
+    pub(crate) fn command_line(self) -> Result<Vec<String>> {
+        Ok(Process::new(self.root)?.cmdline()?)
+    }
+
+    pub(crate) fn read(self) -> Result<Usage> {
+        let ticks = procfs::ticks_per_second();
+        let page = procfs::page_size();
+        let mut sum = Usage::default();
+        for process in self.tree()? {
+            // A child may end while we look.
+            let (Ok(stat), Ok(status)) = (process.stat(), process.status()) else {
+                continue;
+            };
+            sum.cpu += Duration::from_millis((stat.utime + stat.stime) * 1000 / ticks);
+            sum.memory += stat.rss * page;
+            sum.memory_peak += status.vmhwm.unwrap_or_default() * 1024;
+            sum.threads += status.threads;
+            sum.handles += process.fd_count().unwrap_or_default() as u64;
+        }
+        Ok(sum)
+    }
+
+    fn tree(self) -> Result<Vec<Process>> {
+        let mut by_parent: HashMap<i32, Vec<Process>> = HashMap::new();
+        for process in all_processes()?.flatten() {
+            if let Ok(stat) = process.stat() {
+                by_parent.entry(stat.ppid).or_default().push(process);
+            }
+        }
+        let mut tree = vec![Process::new(self.root).context("the process is gone")?];
+        let mut next = 0;
+        while let Some(parent) = tree.get(next).map(|process| process.pid) {
+            tree.extend(by_parent.remove(&parent).unwrap_or_default());
+            next += 1;
+        }
+        Ok(tree)
+    }
+}
