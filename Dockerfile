@@ -5,8 +5,10 @@ WORKDIR /src
 # The dependencies first, on a stand-in for our code: this layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY bench/Cargo.toml bench/
-RUN mkdir -p src benches bench/src \
- && echo 'fn main() {}' | tee src/main.rs benches/engine.rs bench/src/main.rs > src/lib.rs \
+COPY bench/engine/Cargo.toml bench/engine/
+RUN mkdir -p src bench/src bench/engine/src bench/engine/benches \
+ && echo 'fn main() {}' \
+  | tee src/main.rs bench/src/main.rs bench/engine/src/lib.rs bench/engine/benches/engine.rs > src/lib.rs \
  && cargo build --release --locked
 COPY src src
 # Docker keeps our files' times, which may lie before the stand-in's.

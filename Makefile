@@ -10,7 +10,7 @@ TOOLS := target/tools/bin
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Show the main job on a simulated PBX; brings its own RabbitMQ unless CLOCKOUT_AMQP_URL is set
@@ -24,12 +24,12 @@ test: ## Run all tests; they bring their own RabbitMQ unless CLOCKOUT_TEST_AMQP_
 	cargo test
 
 .PHONY: check
-check: ## Check format, lints, documentation and dependencies
+check: ## Check format, lints, documentation, dependencies and what a job costs the engine
 	@scripts/ensure cc
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
-	@$(MAKE) deny
+	@$(MAKE) deny engine-cost
 
 .PHONY: deny
 deny: $(TOOLS)/cargo-deny ## Check licences, sources, bans and advisories of the dependencies (part of check)
@@ -46,10 +46,20 @@ sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to re
 	$(if $(SEEDS),CLOCKOUT_SIM_SEEDS=$(SEEDS)) $(if $(SEED),CLOCKOUT_SIM_SEED=$(SEED)) \
 	  cargo test --test simulation every_seed -- --nocapture
 
+.PHONY: engine-cost engine-cost-update
+engine-cost: COST = check
+engine-cost-update: COST = update
+engine-cost: ## Count what a job costs the engine and compare with bench/engine/cost.toml (part of check)
+engine-cost-update: ## Write bench/engine/cost.toml anew
+engine-cost engine-cost-update:
+	@scripts/ensure cc valgrind
+	cargo build --release -p clockout-engine-cost
+	target/release/engine-cost $(COST) bench/engine/cost.toml
+
 .PHONY: bench
-bench: ## Measure the engine alone: jobs per second, allocations per job
+bench: ## Measure the engine alone: jobs per second, allocations
 	@scripts/ensure cc
-	cargo bench --bench engine
+	cargo bench -p clockout-engine-cost
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/cargo-fuzz ## Feed random bytes to every parser, for SECONDS=60 each

@@ -38,6 +38,8 @@
 //! 12. No text from outside reaches a URL, and none reaches a log, header or routing key unbounded or unescaped. Secrets
 //!     live in a type that cannot print.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod broker;
 pub mod engine;

@@ -1,5 +1,7 @@
 //! Arguments to dispatch to exit code; nothing else.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::process::ExitCode;
