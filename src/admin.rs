@@ -24,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,8 @@ async fn status(State(view): State<View>) -> Response {
 }
 
 async fn metrics(State(view): State<View>) -> Response {
+    let runtime = Handle::current().metrics();
+    view.metrics.tasks(runtime.num_alive_tasks());
     match view.metrics.render() {
         Ok(text) => answer(
             StatusCode::OK,

@@ -61,6 +61,7 @@ pub mod name {
         "clockout_broker_reconnects_total",
         "Times the broker was lost and came back",
     );
+    pub const TASKS: Described = named("clockout_tasks", "Tasks of the worker's runtime that live");
     pub const DEAD_LETTERS: Described = named(
         "clockout_dead_letters_total",
         "Dead letters that the broker confirmed",

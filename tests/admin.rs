@@ -324,6 +324,26 @@ async fn metrics_have_the_names_and_labels_of_the_contract() {
 }
 
 #[tokio::test]
+async fn the_gauge_of_tasks_follows_those_that_live() {
+    let world = World::new().await;
+    let tasks = async || -> usize {
+        let body = world.get("/metrics").await.body;
+        let mut lines = body.lines();
+        let value = lines.find_map(|line| line.strip_prefix("clockout_tasks "));
+        value.unwrap().parse().unwrap()
+    };
+    let before = tasks().await;
+    let mut more = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        more.spawn(std::future::pending::<()>());
+    }
+    // A connection's own task may or may not have gone by now.
+    assert!(tasks().await.abs_diff(before + 10) <= 1);
+    more.shutdown().await;
+    assert!(tasks().await.abs_diff(before) <= 1);
+}
+
+#[tokio::test]
 async fn each_metric_is_described_once_and_under_its_own_name() {
     let world = World::new().await;
     let body = world.get("/metrics").await.body;
@@ -332,7 +352,7 @@ async fn each_metric_is_described_once_and_under_its_own_name() {
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!((names.len(), unique.len()), (13, 13));
+    assert_eq!((names.len(), unique.len()), (14, 14));
     for sample in body.lines().filter(|line| !line.starts_with('#')) {
         assert!(
             names.iter().any(|name| sample.starts_with(name)),

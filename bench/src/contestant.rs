@@ -13,6 +13,12 @@ use crate::stage::pbx::Pbx;
 use crate::stage::process::Meter;
 use crate::stage::rabbit::{Message, PEERS_QUEUE};
 
+/// What tables call clockout.
+pub(crate) const CLOCKOUT: &str = "clockout";
+
+/// What tables call the floor.
+pub(crate) const FLOOR: &str = "floor";
+
 /// A worker program with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contestant {
@@ -24,8 +30,11 @@ pub(crate) struct Contestant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Clockout,
-    /// `clockout-bench floor`.
-    Floor(FloorKind),
+    /// `clockout-bench floor`; after so many jobs it ends by itself and prints its rate.
+    Floor {
+        kind: FloorKind,
+        jobs: Option<usize>,
+    },
     /// A program under `bench/peers`.
     Peer(&'static str),
 }
@@ -56,7 +65,21 @@ impl Contestant {
 
     pub(crate) fn floor() -> Self {
         Self {
-            kind: Kind::Floor(FloorKind::Publish),
+            kind: Kind::Floor {
+                kind: FloorKind::Publish,
+                jobs: None,
+            },
+            settings: Vec::new(),
+        }
+    }
+
+    /// A floor that times itself, as no outcomes can be counted.
+    pub(crate) fn floor_of(kind: FloorKind, jobs: usize) -> Self {
+        Self {
+            kind: Kind::Floor {
+                kind,
+                jobs: Some(jobs),
+            },
             settings: Vec::new(),
         }
     }
@@ -69,14 +92,24 @@ impl Contestant {
     }
 
     pub(crate) fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.settings.retain(|(given, _)| *given != key);
         self.settings.push((key, value.to_string()));
         self
+    }
+
+    /// What tables call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Clockout => CLOCKOUT,
+            Kind::Floor { .. } => FLOOR,
+            Kind::Peer(name) => name,
+        }
     }
 
     pub(crate) fn jobs_queue<'a>(&self, stage: &'a Stage) -> &'a str {
         match self.kind {
             Kind::Clockout => stage.rabbit.jobs_queue(),
-            Kind::Floor(_) | Kind::Peer(_) => PEERS_QUEUE,
+            Kind::Floor { .. } | Kind::Peer(_) => PEERS_QUEUE,
         }
     }
 
@@ -85,7 +118,7 @@ impl Contestant {
         let bodies = jobs.bodies();
         match self.kind {
             Kind::Peer("celery-batches") => Box::new(bodies.map(|body| celery::task(&body))),
-            Kind::Clockout | Kind::Floor(_) | Kind::Peer(_) => {
+            Kind::Clockout | Kind::Floor { .. } | Kind::Peer(_) => {
                 Box::new(bodies.map(|body| Message::json(body.to_string().into_bytes())))
             }
         }
@@ -99,16 +132,21 @@ impl Contestant {
                 .env("CLOCKOUT_PBX_BASE_URL", &pbx.url)
                 .env("CLOCKOUT_HTTP_LISTEN", "")
                 .env("CLOCKOUT_LOG_FILTER", "warn"),
-            Kind::Floor(_) | Kind::Peer(_) => command
+            Kind::Floor { .. } | Kind::Peer(_) => command
                 .env("AMQP_URL", &stage.rabbit.url)
                 .env("PBX_URL", &pbx.url)
                 .env("JOBS_QUEUE", PEERS_QUEUE)
                 .env("RESULTS_EXCHANGE", stage.rabbit.results_exchange()),
         };
+        let prints_its_rate = matches!(self.kind, Kind::Floor { jobs: Some(_), .. });
         let process = command
             .envs(self.settings.iter().map(|(key, value)| (*key, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(if prints_its_rate {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{self} does not start"))?;
@@ -127,9 +165,12 @@ impl Contestant {
                 command.arg("run");
                 command
             }
-            Kind::Floor(kind) => {
+            Kind::Floor { kind, jobs } => {
                 let mut command = Command::new(&stage.bench);
                 command.args(["floor", "--kind", kind.name()]);
+                if let Some(jobs) = jobs {
+                    command.arg("--jobs").arg(jobs.to_string());
+                }
                 command
             }
             Kind::Peer(name) => {
@@ -149,8 +190,11 @@ impl fmt::Display for Contestant {
         }
         match self.kind {
             Kind::Clockout => write!(f, "clockout run"),
-            Kind::Floor(kind) => write!(f, "clockout-bench floor --kind {}", kind.name()),
-            Kind::Peer(name) => write!(f, "bench/peers/{name}/run"),
+            Kind::Floor { kind, jobs } => {
+                write!(f, "clockout-bench floor --kind {}", kind.name())?;
+                jobs.map_or(Ok(()), |jobs| write!(f, " --jobs {jobs}"))
+            }
+            Kind::Peer(name) => write!(f, "bench/peers/{name}/run target/bench/peers/{name}"),
         }
     }
 }
@@ -165,6 +209,18 @@ impl FloorKind {
 }
 
 impl Running {
+    /// Waits until it ends by itself, and tells what it printed.
+    pub(crate) async fn printed(self) -> Result<String> {
+        let output = self.process.wait_with_output().await?;
+        ensure!(
+            output.status.success(),
+            "{} ended with {}",
+            self.name,
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let pid = self

@@ -14,19 +14,15 @@
 mod celery;
 mod contestant;
 mod floor;
+mod origin;
 mod results;
+mod soak;
 mod stage;
 mod suite;
+mod tables;
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use clockout::settings::{Arguments, BrokerOnly};
-
-use stage::Stage;
-use stage::rabbit::Rabbit;
-use suite::{Part, Plan};
 
 #[derive(Debug, Parser)]
 #[command(about, version)]
@@ -37,25 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure, print, and keep the results as JSON.
-    Suite {
-        /// The broker; everything in it under clockout's default names is deleted.
-        #[arg(long, env = "CLOCKOUT_AMQP_URL")]
-        amqp_url: String,
-        #[arg(long, default_value_t = 5)]
-        rounds: u32,
-        /// Smaller, for a first look.
-        #[arg(long)]
-        quick: bool,
-        /// Only these parts.
-        #[arg(long, value_enum, value_delimiter = ',')]
-        only: Vec<Part>,
-        #[arg(long, default_value = "target/bench/results.json")]
-        out: PathBuf,
-        /// The worker to measure.
-        #[arg(long, default_value = "target/release/clockout")]
-        clockout: String,
-    },
+    Suite(suite::Arguments),
+    Soak(soak::Arguments),
     Floor(floor::Arguments),
 }
 
@@ -66,54 +45,8 @@ async fn main() -> Result<()> {
         .install_default()
         .ok();
     match Cli::parse().command {
+        Command::Suite(arguments) => suite::execute(arguments).await,
+        Command::Soak(arguments) => soak::execute(arguments).await,
         Command::Floor(arguments) => floor::execute(arguments).await,
-        Command::Suite {
-            amqp_url,
-            rounds,
-            quick,
-            only,
-            out,
-            clockout,
-        } => {
-            let arguments = Arguments {
-                amqp_url: Some(amqp_url.clone()),
-                ..Arguments::default()
-            };
-            let settings = BrokerOnly::load(&arguments, [])
-                .map_err(|problems| anyhow::anyhow!("{problems}"))?;
-            let stage = Stage {
-                rabbit: Rabbit::connect(&amqp_url, settings.broker).await?,
-                clockout,
-                bench: std::env::current_exe()?.to_string_lossy().into_owned(),
-                peers: "target/bench/peers".into(),
-            };
-            let parts = if only.is_empty() {
-                vec![Part::Drain]
-            } else {
-                only
-            };
-            let mut samples = suite::run(
-                &stage,
-                &Plan {
-                    rounds,
-                    parts,
-                    quick,
-                },
-            )
-            .await?;
-            results::compare(
-                &mut samples,
-                "jobs_per_second",
-                |row| row.who == "floor",
-                "to_floor",
-            );
-            let rows = results::rows(&samples);
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&rows).context("figures are numbers")?
-            );
-            drop(out);
-            Ok(())
-        }
     }
 }

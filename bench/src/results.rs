@@ -1,8 +1,13 @@
 //! What was measured, and the medians, ranges and ratios of it: what is printed, kept as JSON and plotted.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::origin::Origin;
 
 /// Figures by name; the name says the unit.
 pub(crate) type Figures = BTreeMap<String, f64>;
@@ -48,14 +53,12 @@ pub(crate) struct Row {
 /// One run of the suite.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// When it began, in UTC.
-    pub(crate) date: String,
-    pub(crate) machine: String,
-    pub(crate) versions: BTreeMap<String, String>,
-    /// What was typed.
-    pub(crate) command: String,
+    #[serde(flatten)]
+    pub(crate) origin: Origin,
     pub(crate) rows: Vec<Row>,
     pub(crate) samples: Vec<Sample>,
+    /// Measurements that came to nothing, and why.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Spread {
@@ -100,13 +103,14 @@ fn row(key: &Key, samples: &[Sample]) -> Row {
     }
 }
 
-/// Adds to each sample how many times faster than `rival` of the same table and round it was: a ratio of two runs of one
-/// round says more than two medians, as a machine's speed changes from minute to minute.
+/// Adds to each sample a figure `name`: what `ratio` makes of its own `figure` and of that of the `rival` of the same table
+/// and round. A ratio of two runs of one round says more than two medians, as a machine's speed changes from minute to
+/// minute.
 pub(crate) fn compare(
     samples: &mut [Sample],
-    figure: &str,
+    (name, figure): (&str, &str),
     rival: impl Fn(&Key) -> bool,
-    name: &str,
+    ratio: impl Fn(f64, f64) -> f64,
 ) {
     let rivals: BTreeMap<(String, String, u32), f64> = samples
         .iter()
@@ -114,12 +118,9 @@ pub(crate) fn compare(
         .filter_map(|sample| Some((pair(sample), *sample.figures.get(figure)?)))
         .collect();
     for sample in samples {
-        let ratio = sample
-            .figures
-            .get(figure)
-            .zip(rivals.get(&pair(sample)))
-            .map(|(own, rival)| own / rival);
-        if let Some(ratio) = ratio {
+        let both = sample.figures.get(figure).zip(rivals.get(&pair(sample)));
+        let ratio = both.map(|(&own, &rival)| ratio(own, rival));
+        if let Some(ratio) = ratio.filter(|ratio| ratio.is_finite()) {
             sample.figures.insert(name.to_owned(), ratio);
         }
     }
@@ -131,4 +132,101 @@ fn pair(sample: &Sample) -> (String, String, u32) {
         sample.row.table.clone(),
         sample.round,
     )
+}
+
+/// Figures of the given names.
+pub(crate) fn figures<const N: usize>(named: [(&str, f64); N]) -> Figures {
+    named
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes far below 2^52"
+)]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Keeps results, in folders that are made.
+pub(crate) fn keep(results: &impl Serialize, path: &Path) -> Result<()> {
+    let folder = path.parent().context("a file has a folder")?;
+    fs::create_dir_all(folder)?;
+    let text = serde_json::to_string_pretty(results)?;
+    fs::write(path, text + "\n").with_context(|| path.display().to_string())?;
+    println!("kept in {}", path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(table: &str, who: &str, round: u32, speed: f64) -> Sample {
+        let row = Key {
+            part: "drain".into(),
+            table: table.into(),
+            who: who.into(),
+            case: String::new(),
+            command: String::new(),
+        };
+        let figures = figures([("speed", speed)]);
+        Sample {
+            row,
+            round,
+            figures,
+        }
+    }
+
+    #[test]
+    fn a_spread_is_the_middle_and_both_ends() {
+        let spread = |median, least, most| {
+            Some(Spread {
+                median,
+                least,
+                most,
+            })
+        };
+        assert_eq!(Spread::of(vec![]), None);
+        assert_eq!(Spread::of(vec![7.0]), spread(7.0, 7.0, 7.0));
+        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0]), spread(2.0, 1.0, 9.0));
+        assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 9.0]), spread(3.0, 1.0, 9.0));
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_a_table_and_a_round() {
+        let mut samples = [
+            sample("runs", "floor", 1, 100.0),
+            sample("runs", "clockout", 1, 80.0),
+            sample("runs", "floor", 2, 50.0),
+            sample("runs", "clockout", 2, 45.0),
+            sample("other", "clockout", 1, 80.0),
+        ];
+        let is_floor = |row: &Key| row.who == "floor";
+        compare(
+            &mut samples,
+            ("to_floor", "speed"),
+            is_floor,
+            |own, rival| own / rival,
+        );
+        let ratios = samples.map(|sample| sample.figures.get("to_floor").copied());
+        assert_eq!(ratios, [Some(1.0), Some(0.8), Some(1.0), Some(0.9), None]);
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_their_first_sample() {
+        let samples = [
+            sample("runs", "floor", 1, 3.0),
+            sample("runs", "clockout", 1, 2.0),
+            sample("runs", "clockout", 2, 4.0),
+            sample("runs", "floor", 2, 5.0),
+        ];
+        let rows = rows(&samples);
+        let medians = rows
+            .iter()
+            .map(|row| (row.key.who.as_str(), row.figures["speed"].median));
+        assert!(medians.eq([("floor", 4.0), ("clockout", 3.0)]));
+    }
 }

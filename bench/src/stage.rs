@@ -1,16 +1,21 @@
 //! What every measurement stands on: a broker, a simulated PBX, jobs, and a contestant that works on them.
 
+mod greeting;
+pub(crate) mod http;
 pub(crate) mod jobs;
+pub(crate) mod listener;
 pub(crate) mod pbx;
 pub(crate) mod process;
 pub(crate) mod rabbit;
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
+use clockout::settings::{self, BrokerOnly};
 use tokio::time::{self, Instant};
 
 use crate::contestant::{Contestant, Running};
+use crate::results::float;
 use jobs::Jobs;
 use pbx::Pbx;
 use rabbit::Rabbit;
@@ -24,6 +29,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The part of a backlog that is done before rates are taken: interpreters have started by then.
 const WARM_UP: f64 = 0.05;
 
+/// How often the broker is asked for a first consumer.
+const GLANCE: Duration = Duration::from_millis(2);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The broker; everything in it under clockout's default names is deleted.
+    #[arg(long, env = "CLOCKOUT_AMQP_URL", hide_env_values = true)]
+    amqp_url: String,
+    /// The worker to measure.
+    #[arg(long, default_value = "target/release/clockout")]
+    clockout: String,
+    /// Where the peers are installed, each in a folder of its name.
+    #[arg(long, default_value = "target/bench/peers")]
+    peers: String,
+}
+
 /// Things that outlive single runs.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -31,7 +52,6 @@ pub(crate) struct Stage {
     /// Paths of the two programs: clockout's, and this one.
     pub(crate) clockout: String,
     pub(crate) bench: String,
-    /// Where the peers are installed.
     pub(crate) peers: String,
 }
 
@@ -39,7 +59,7 @@ pub(crate) struct Stage {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drained {
     pub(crate) jobs_per_second: f64,
-    /// Processor seconds for a thousand jobs.
+    /// Processor seconds for a thousand agents, which are a thousand jobs where each names one.
     pub(crate) worker_cpu: f64,
     pub(crate) broker_cpu: f64,
     pub(crate) pbx_cpu: f64,
@@ -50,6 +70,25 @@ pub(crate) struct Drained {
 }
 
 impl Stage {
+    pub(crate) async fn set(arguments: Arguments) -> Result<Self> {
+        let Arguments {
+            amqp_url,
+            clockout,
+            peers,
+        } = arguments;
+        let given = settings::Arguments {
+            amqp_url: Some(amqp_url.clone()),
+            ..settings::Arguments::default()
+        };
+        let settings = BrokerOnly::load(&given, []).map_err(|problems| anyhow!("{problems}"))?;
+        Ok(Self {
+            rabbit: Rabbit::connect(&amqp_url, settings.broker).await?,
+            clockout,
+            bench: std::env::current_exe()?.to_string_lossy().into_owned(),
+            peers,
+        })
+    }
+
     /// Lets a contestant work a backlog off. Rates are those between the first twentieth of the outcomes and the last.
     pub(crate) async fn drain(
         &self,
@@ -81,23 +120,49 @@ impl Stage {
             "{contestant} left jobs behind"
         );
         let load = pbx.load().await?;
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        let (done, per_call) = {
-            let done = ended.outcomes.saturating_sub(begun.outcomes) as f64 * jobs.count as f64
-                / all as f64;
-            (done, load.agents as f64 / load.calls.max(1) as f64)
+        let done = float(ended.outcomes.saturating_sub(begun.outcomes) as u64);
+        let took = (ended.at - begun.at).as_secs_f64();
+        let cpu = |before: Duration, after: Duration| {
+            after.saturating_sub(before).as_secs_f64() * 1000.0 / done
         };
-        let cpu =
-            |before: Duration, after: Duration| (after - before).as_secs_f64() * 1000.0 / done;
         Ok(Drained {
-            jobs_per_second: done / (ended.at - begun.at).as_secs_f64(),
+            jobs_per_second: done / float(jobs.agents as u64) / took,
             worker_cpu: cpu(before.0.cpu, after.0.cpu),
             broker_cpu: cpu(before.1.cpu, after.1.cpu),
             pbx_cpu: cpu(before.2.cpu, after.2.cpu),
             memory_peak: after.0.memory_peak,
             calls: load.calls,
-            agents_per_call: per_call,
+            agents_per_call: float(load.agents) / float(load.calls.max(1)),
         })
+    }
+
+    /// Lets a floor that times itself work so many jobs off, with or without a queue for its outcomes: jobs per second.
+    pub(crate) async fn self_timed(
+        &self,
+        contestant: &Contestant,
+        jobs: Jobs,
+        outcomes_kept: bool,
+    ) -> Result<f64> {
+        self.rabbit.clear().await?;
+        if !outcomes_kept {
+            self.rabbit.unbind_results().await?;
+        }
+        let queue = contestant.jobs_queue(self);
+        self.rabbit.fill(queue, contestant.messages(jobs)).await?;
+        let pbx = Pbx::start(&self.clockout, Duration::ZERO).await?;
+        let printed = contestant.start(self, &pbx)?.printed().await?;
+        Ok(printed.trim().parse()?)
+    }
+
+    /// Waits until the broker shows a contestant as consumer of its queue, and tells when that was.
+    pub(crate) async fn await_consumer(&self, contestant: &Contestant) -> Result<Instant> {
+        let begun = Instant::now();
+        let queue = contestant.jobs_queue(self);
+        while self.rabbit.look(queue).await?.1 == 0 {
+            ensure!(begun.elapsed() < PATIENCE, "{contestant} does not consume");
+            time::sleep(GLANCE).await;
+        }
+        Ok(Instant::now())
     }
 
     /// Waits until there are so many outcomes, as long as they keep coming.

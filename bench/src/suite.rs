@@ -1,82 +1,218 @@
 //! All measurements, round by round, contestants in turn.
 
 mod drain;
+mod growth;
+mod latency;
+mod peers;
+mod shift_end;
+mod start_up;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use clap::ValueEnum as _;
 
-use crate::results::{Figures, Key, Sample};
-use crate::stage::Stage;
+use crate::contestant::Contestant;
+use crate::origin::Origin;
+use crate::results::{self, Figures, Key, Results, Sample};
+use crate::stage::{self, Stage};
+use crate::tables::{self, Column};
 
-/// What a suite is made of, and how large.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) rounds: u32,
-    pub(crate) parts: Vec<Part>,
-    /// A smaller run that tells roughly the same.
-    pub(crate) quick: bool,
+/// Measure, print, and keep the results as JSON.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    stage: stage::Arguments,
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Smaller, for a first look.
+    #[arg(long)]
+    quick: bool,
+    /// Only these parts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Only these contestants.
+    #[arg(long, value_delimiter = ',')]
+    who: Vec<String>,
+    #[arg(long, default_value = "target/bench/results.json")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
     /// A backlog worked off, beside the floor and the peers.
     Drain,
+    /// From a job's publish to its outcome, at 200 jobs a second.
+    Latency,
+    /// 8,000 jobs within one second, on a slow PBX.
+    ShiftEnd,
+    /// Many waiting jobs, many PBX queues, many agents in a job.
+    Growth,
+    /// From the start of the process to its first consumer.
+    StartUp,
 }
 
-/// Runs everything; says each sample as it comes.
-pub(crate) async fn run(stage: &Stage, plan: &Plan) -> Result<Vec<Sample>> {
-    let mut samples = Vec::new();
-    for part in &plan.parts {
-        for round in 1..=plan.rounds {
-            match part {
-                Part::Drain => {
-                    drain::round(
-                        stage,
-                        plan,
-                        &mut Notebook {
+/// One row of a table, and how it is measured.
+#[derive(Debug)]
+struct Case {
+    table: String,
+    /// What sets the row apart from others of the same contestant.
+    name: String,
+    contestant: Contestant,
+    load: Load,
+}
+
+/// What a contestant is put under.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    Backlog(drain::Backlog),
+    SelfTimed(drain::SelfTimed),
+    Trickle(latency::Trickle),
+    ShiftEnd,
+    StartUp,
+}
+
+pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
+    let stage = Stage::set(arguments.stage).await?;
+    let origin = Origin::of(&stage)?;
+    let parts = if arguments.only.is_empty() {
+        Part::value_variants()
+    } else {
+        &arguments.only
+    };
+    let (mut samples, mut failures) = (Vec::new(), Vec::new());
+    for part in parts {
+        for round in 1..=arguments.rounds {
+            let mut cases = part.cases(arguments.quick);
+            cases.retain(|case| {
+                arguments.who.is_empty()
+                    || arguments
+                        .who
+                        .iter()
+                        .any(|who| who == case.contestant.name())
+            });
+            // Back and forth, so that a machine that gets slower and slower favours nobody.
+            if round.is_multiple_of(2) {
+                cases.reverse();
+            }
+            for case in cases {
+                let row = case.key(*part);
+                let label = format!(
+                    "{} · {} · {} · {} · round {round}",
+                    row.part, row.table, row.who, row.case
+                );
+                match case.measure(&stage).await {
+                    Ok(figures) => {
+                        eprintln!("{label}: {}", shown(&figures));
+                        samples.push(Sample {
+                            row,
                             round,
-                            samples: &mut samples,
-                        },
-                    )
-                    .await?
+                            figures,
+                        });
+                    }
+                    // The others are worth having, and the end tells of it.
+                    Err(error) => {
+                        eprintln!("{label}: failed: {error:#}");
+                        failures.push(format!("{label}: {error:#}"));
+                    }
                 }
             }
         }
+        part.compare(&mut samples);
     }
-    Ok(samples)
-}
-
-/// Where a round writes what it measured.
-pub(crate) struct Notebook<'a> {
-    round: u32,
-    samples: &'a mut Vec<Sample>,
-}
-
-impl Notebook<'_> {
-    pub(crate) fn write(&mut self, row: Key, figures: Figures) {
-        let Key {
-            part,
-            table,
-            who,
-            case,
-            ..
-        } = &row;
-        let shown: Vec<String> = figures
+    let results = Results {
+        origin,
+        rows: results::rows(&samples),
+        samples,
+        failures,
+    };
+    for part in parts {
+        let rows: Vec<_> = results
+            .rows
             .iter()
-            .map(|(name, value)| format!("{name} {value:.3}"))
+            .filter(|row| row.key.part == part.name())
             .collect();
-        eprintln!(
-            "{part} · {table} · {who} · {case} · round {}: {}",
-            self.round,
-            shown.join(", ")
-        );
-        self.samples.push(Sample {
-            row,
-            round: self.round,
-            figures,
-        });
+        tables::print(&rows, part.columns());
     }
+    results::keep(&results, &arguments.out)?;
+    ensure!(
+        results.failures.is_empty(),
+        "failed:\n{}",
+        results.failures.join("\n")
+    );
+    Ok(())
+}
+
+impl Part {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn cases(self, quick: bool) -> Vec<Case> {
+        match self {
+            Self::Drain => drain::cases(quick),
+            Self::Latency => latency::cases(quick),
+            Self::ShiftEnd => shift_end::cases(quick),
+            Self::Growth => growth::cases(quick),
+            Self::StartUp => start_up::cases(),
+        }
+    }
+
+    fn compare(self, samples: &mut [Sample]) {
+        match self {
+            Self::Drain => drain::compare(samples),
+            Self::Latency => {}
+            Self::ShiftEnd => shift_end::compare(samples),
+            Self::Growth => growth::compare(samples),
+            Self::StartUp => start_up::compare(samples),
+        }
+    }
+
+    fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Drain => drain::COLUMNS,
+            Self::Latency => latency::COLUMNS,
+            Self::ShiftEnd => shift_end::COLUMNS,
+            Self::Growth => growth::COLUMNS,
+            Self::StartUp => start_up::COLUMNS,
+        }
+    }
+}
+
+impl Case {
+    fn key(&self, part: Part) -> Key {
+        Key {
+            part: part.name(),
+            table: self.table.clone(),
+            who: self.contestant.name().to_owned(),
+            case: self.name.clone(),
+            command: self.contestant.to_string(),
+        }
+    }
+
+    async fn measure(&self, stage: &Stage) -> Result<Figures> {
+        match self.load {
+            Load::Backlog(backlog) => backlog.measure(stage, &self.contestant).await,
+            Load::SelfTimed(jobs) => jobs.measure(stage, &self.contestant).await,
+            Load::Trickle(trickle) => trickle.measure(stage, &self.contestant).await,
+            Load::ShiftEnd => shift_end::measure(stage, &self.contestant).await,
+            Load::StartUp => start_up::measure(stage, &self.contestant).await,
+        }
+    }
+}
+
+fn shown(figures: &Figures) -> String {
+    let each = figures
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.3}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Fewer for a quick look.
+fn sized(count: usize, quick: bool) -> usize {
+    if quick { count / 5 } else { count }
 }
 
 fn milliseconds(ms: u64) -> Duration {

@@ -57,6 +57,7 @@ pub struct Metrics {
     breaker_open: Gauge,
     reconnects: Counter,
     dead_letters: Family<OfCode, Counter>,
+    tasks: Gauge,
 }
 
 impl Default for Metrics {
@@ -90,6 +91,7 @@ impl Metrics {
             breaker_open: names.add(name::BREAKER_OPEN, Gauge::default()),
             reconnects: names.add(name::BROKER_RECONNECTS, Counter::default()),
             dead_letters: names.add(name::DEAD_LETTERS, Family::default()),
+            tasks: names.add(name::TASKS, Gauge::default()),
             registry,
         };
         metrics.start_at_zero();
@@ -156,7 +158,12 @@ impl Metrics {
         self.reconnects.get()
     }
 
-    /// The gauges.
+    /// How many tasks of the runtime live.
+    pub fn tasks(&self, alive: usize) {
+        self.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    /// The gauges that the engine's state tells.
     pub fn observe(&self, engine: &Snapshot) {
         self.held
             .set(i64::try_from(engine.held).unwrap_or(i64::MAX));

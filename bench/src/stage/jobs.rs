@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+const SHIFT: &str = "shift-2291/";
+
 /// Where in the work a job of an agent stands: decides how well jobs can be gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -12,6 +14,18 @@ pub(crate) enum Order {
     Runs { length: usize },
     /// The PBX queues take turns job by job, and with each turn the action changes: the worst for gathering.
     Interleaved { queues: usize },
+    /// A pause for each agent, the PBX queues taking turns: a shift ends everywhere at once.
+    ShiftEnd { queues: usize },
+}
+
+/// The id of the `n`th job.
+pub(crate) fn id(n: usize) -> String {
+    format!("{SHIFT}{n}")
+}
+
+/// Reverses [`id`].
+pub(crate) fn number(id: &str) -> Option<usize> {
+    id.strip_prefix(SHIFT)?.parse().ok()
 }
 
 /// Jobs to publish, made one by one.
@@ -28,6 +42,7 @@ impl fmt::Display for Order {
         match self {
             Self::Runs { length } => write!(f, "runs of {length}"),
             Self::Interleaved { queues } => write!(f, "{queues} queues interleaved"),
+            Self::ShiftEnd { queues } => write!(f, "shift end on {queues} queues"),
         }
     }
 }
@@ -38,6 +53,7 @@ impl Order {
         let (queue, turn) = match self {
             Self::Runs { length } => (n / length % 100, n / length / 100),
             Self::Interleaved { queues } => (n % queues, n / queues),
+            Self::ShiftEnd { queues } => (n % queues, 0),
         };
         let action = if turn.is_multiple_of(2) {
             "pause"
@@ -68,7 +84,7 @@ impl Jobs {
         (0..self.count).map(move |n| {
             let (queue, action) = self.order.place(n);
             let mut body = json!({
-                "job_id": format!("shift-2291/{n}"),
+                "job_id": id(n),
                 "action": action,
                 "queue": queue.to_string(),
                 "reason": "shift end",

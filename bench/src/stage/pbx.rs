@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use super::http::Http;
 use super::process::Meter;
 
 #[derive(Debug)]
 pub(crate) struct Pbx {
     pub(crate) url: String,
     pub(crate) meter: Meter,
-    http: reqwest::Client,
+    http: Http,
     /// Ends with us.
     _process: Child,
 }
@@ -51,18 +53,25 @@ impl Pbx {
         Ok(Self {
             url: url.context("the simulated PBX named no address")?,
             meter: Meter::of(pid)?,
-            http: reqwest::Client::builder().tls_certs_only([]).build()?,
+            http: Http::new()?,
             _process: process,
         })
     }
 
     pub(crate) async fn load(&self) -> Result<Load> {
-        let stats = self
-            .http
-            .get(format!("{}/sim/stats", self.url))
-            .send()
-            .await?;
-        let stats: Stats = serde_json::from_slice(&stats.bytes().await?)?;
+        let stats = self.http.get(&format!("{}/sim/stats", self.url)).await?;
+        let stats: Stats = serde_json::from_slice(&stats)?;
         Ok(stats.total)
+    }
+
+    /// Forgets who was paused or removed.
+    pub(crate) async fn restore_members(&self) -> Result<()> {
+        self.http.delete(&format!("{}/sim/state", self.url)).await
+    }
+
+    /// Makes it fail by rules (`docs/pbx-sim.md`).
+    pub(crate) async fn fail(&self, rules: &Value) -> Result<()> {
+        let faults = format!("{}/sim/faults", self.url);
+        self.http.put(&faults, rules.to_string()).await
     }
 }

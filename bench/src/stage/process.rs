@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result};
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process, all_processes};
 
+/// The name of the processes that run Erlang, and so RabbitMQ.
+const ERLANG: &str = "beam.smp";
+
 /// Looks at one process and all that descend from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meter {
@@ -33,41 +36,48 @@ impl Meter {
         })
     }
 
-    /// The process that listens on a TCP port of this machine.
-    pub(crate) fn of_listener(port: u16) -> Result<Self> {
+    /// The broker that listens on a TCP port of this machine; if that port only leads to a container, the youngest broker
+    /// there is.
+    pub(crate) fn of_broker(port: u16) -> Result<Self> {
         let listening: Vec<u64> = procfs::net::tcp()?
             .into_iter()
             .chain(procfs::net::tcp6().unwrap_or_default())
             .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port)
             .map(|entry| entry.inode)
             .collect();
-        let owns = |process: &Process| {
+        let listens = |process: &Process| {
             process.fd().is_ok_and(|mut handles| {
                 handles.any(|handle| {
                     matches!(handle.map(|handle| handle.target), Ok(FDTarget::Socket(inode)) if listening.contains(&inode))
                 })
             })
         };
-        let owner = all_processes()?.flatten().find(owns);
-        let owner =
-            owner.with_context(|| format!("no process that listens on port {port} can be seen"))?;
-        Ok(Self { root: owner.pid })
-    }
-
-    pub(crate) fn command_line(self) -> Result<Vec<String>> {
-        Ok(Process::new(self.root)?.cmdline()?)
+        let brokers = all_processes()?
+            .flatten()
+            .filter_map(|process| Some((process.stat().ok()?, process)))
+            .filter(|(stat, _)| stat.comm == ERLANG);
+        let broker = brokers.max_by_key(|(stat, process)| (listens(process), stat.starttime));
+        let (_, broker) = broker.context("no process of RabbitMQ can be seen")?;
+        Ok(Self { root: broker.pid })
     }
 
     pub(crate) fn read(self) -> Result<Usage> {
-        let ticks = procfs::ticks_per_second();
         let page = procfs::page_size();
         let mut sum = Usage::default();
         for process in self.tree()? {
             // A child may end while we look.
-            let (Ok(stat), Ok(status)) = (process.stat(), process.status()) else {
+            let (Ok(stat), Ok(status), Ok(threads)) =
+                (process.stat(), process.status(), process.tasks())
+            else {
                 continue;
             };
-            sum.cpu += Duration::from_millis((stat.utime + stat.stime) * 1000 / ticks);
+            // By thread, as only there the time is told in nanoseconds.
+            let times = threads
+                .flatten()
+                .filter_map(|thread| thread.schedstat().ok());
+            sum.cpu += times
+                .map(|time| Duration::from_nanos(time.sum_exec_runtime))
+                .sum::<Duration>();
             sum.memory += stat.rss * page;
             sum.memory_peak += status.vmhwm.unwrap_or_default() * 1024;
             sum.threads += status.threads;

@@ -1,29 +1,37 @@
 //! The broker: queues made anew for every run, jobs put in, outcomes counted.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use clockout::broker::{Settings, client::Client};
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tokio::time::{self, Instant};
 
+use super::greeting;
+use super::listener::Listener;
 use super::process::Meter;
 
 /// Where everyone but clockout takes jobs from: clockout's queue has a single active consumer, which would keep a second
 /// process of a peer from working.
 pub(crate) const PEERS_QUEUE: &str = "bench.jobs";
 
-/// Jobs published before their confirms are waited for.
-const PRELOAD_BURST: usize = 1_000;
+/// Most messages published and not yet confirmed.
+const OPEN_MAX: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Rabbit {
     pub(crate) url: String,
-    pub(crate) version: String,
+    pub(crate) versions: BTreeMap<String, String>,
     settings: Settings,
-    connection: Connection,
+    _connection: Connection,
     channel: Channel,
     pub(crate) meter: Meter,
 }
@@ -51,14 +59,18 @@ impl Rabbit {
         channel
             .confirm_select(ConfirmSelectOptions { nowait: false })
             .await?;
-        let port = reqwest::Url::parse(url)?.port().unwrap_or(5672);
-        let meter = Meter::of_listener(port).context("the broker must run on this machine")?;
-        let version = version(&meter.command_line()?);
+        let address = reqwest::Url::parse(url)?;
+        let (host, port) = (
+            address.host_str().unwrap_or("127.0.0.1"),
+            address.port().unwrap_or(5672),
+        );
+        let versions = greeting::versions(host, port).await?;
+        let meter = Meter::of_broker(port).context("the broker must run on this machine")?;
         Ok(Self {
             url: url.to_owned(),
-            version,
+            versions,
             settings,
-            connection,
+            _connection: connection,
             channel,
             meter,
         })
@@ -82,7 +94,7 @@ impl Rabbit {
 
     /// Empties the stage: all queues are made anew, as clockout makes them.
     pub(crate) async fn clear(&self) -> Result<()> {
-        let client = Client::connect(&self.settings, "bench").await?;
+        let client = self.client().await?;
         client.delete(&self.settings.names).await?;
         client.set_up(&self.settings).await?;
         client.close().await;
@@ -112,6 +124,24 @@ impl Rabbit {
         Ok(())
     }
 
+    /// Hears the outcomes from now on.
+    pub(crate) async fn listen(&self) -> Result<Listener> {
+        Listener::open(self.client().await?, self.results_exchange()).await
+    }
+
+    async fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&self.settings, "bench").await?)
+    }
+
+    /// Throws away what lies in the queues that nobody reads here: outcomes and dead letters.
+    pub(crate) async fn purge(&self) -> Result<()> {
+        for queue in [self.results_queue()?, &self.settings.names.dead_queue] {
+            let purge = QueuePurgeOptions { nowait: false };
+            self.channel.queue_purge(queue.into(), purge).await?;
+        }
+        Ok(())
+    }
+
     /// Leaves the results exchange without a queue.
     pub(crate) async fn unbind_results(&self) -> Result<()> {
         let delete = QueueDeleteOptions {
@@ -135,15 +165,32 @@ impl Rabbit {
         while messages.peek().is_some() {
             let burst = messages
                 .by_ref()
-                .take(PRELOAD_BURST)
+                .take(OPEN_MAX)
                 .map(|message| self.put(queue, message));
             try_join_all(burst).await?;
         }
         Ok(())
     }
 
+    /// Puts each message into a queue when its time after `begin` has come, whatever became of those before.
+    pub(crate) async fn put_on_time(
+        &self,
+        queue: &str,
+        begin: Instant,
+        messages: impl Iterator<Item = (Duration, Message)>,
+    ) -> Result<()> {
+        let due = stream::iter(messages).then(|(after, message)| async move {
+            time::sleep_until(begin + after).await;
+            message
+        });
+        due.map(|message| self.put(queue, message))
+            .buffer_unordered(OPEN_MAX)
+            .try_collect()
+            .await
+    }
+
     /// Puts one message into a queue, confirmed.
-    pub(crate) async fn put(&self, queue: &str, message: Message) -> Result<()> {
+    async fn put(&self, queue: &str, message: Message) -> Result<()> {
         let options = BasicPublishOptions {
             mandatory: true,
             immediate: false,
@@ -178,13 +225,4 @@ impl Rabbit {
             .await?;
         Ok((queue.message_count(), queue.consumer_count()))
     }
-}
-
-/// RabbitMQ's folder has its version in its name, and stands in its command line.
-fn version(command_line: &[String]) -> String {
-    let after = command_line
-        .iter()
-        .find_map(|word| word.split_once("rabbitmq_server-"));
-    let version = after.and_then(|(_, rest)| rest.split('/').next());
-    version.unwrap_or("unknown").to_owned()
 }

@@ -2,92 +2,143 @@
 
 use anyhow::Result;
 
-use super::{Notebook, Plan, milliseconds};
-use crate::contestant::Contestant;
-use crate::results::{Figures, Key};
+use super::{Case, Load, milliseconds, peers, sized};
+use crate::contestant::{CLOCKOUT, Contestant, FLOOR, FloorKind};
+use crate::results::{self, Figures, Key, Sample, figures, float};
+use crate::stage::Stage;
 use crate::stage::jobs::{Jobs, Order};
-use crate::stage::{Drained, Stage};
+use crate::tables::{Column, column};
 
 const ORDERS: [Order; 2] = [
     Order::Runs { length: 500 },
     Order::Interleaved { queues: 100 },
 ];
 
-/// One contestant in one case.
-struct Entry {
-    who: &'static str,
-    contestant: Contestant,
-    pbx_ms: u64,
-    jobs: usize,
+/// What everyone is compared at.
+const PBX_5_MS: &str = "PBX 5 ms";
+
+/// The floor that ratios are of, beside its variants.
+const WHOLE: &str = "whole";
+
+pub(super) const COLUMNS: &[Column] = &[
+    column("jobs_per_second", "jobs/s", 0),
+    column("to_floor", "of floor", 2),
+    column("clockout_times", "clockout\nis times", 2),
+    column("worker_cpu_ms_per_1000", "worker CPU\nms/1000", 1),
+    column("cpu_to_floor", "of floor's", 2),
+    column("broker_cpu_ms_per_1000", "broker CPU\nms/1000", 1),
+    column("agents_per_call", "agents\nper call", 1),
+    column("calls", "calls", 0),
+    column("peak_mib", "peak MiB", 1),
+];
+
+pub(super) fn cases(quick: bool) -> Vec<Case> {
+    ORDERS
+        .into_iter()
+        .flat_map(|order| in_order(order, quick))
+        .collect()
 }
 
-impl Entry {
-    fn new(who: &'static str, contestant: Contestant, pbx_ms: u64, jobs: usize) -> Self {
-        Self {
-            who,
-            contestant,
+fn in_order(order: Order, quick: bool) -> Vec<Case> {
+    let case = |name: String, contestant, load| Case {
+        table: order.to_string(),
+        name,
+        contestant,
+        load,
+    };
+    let jobs = |count| Jobs::one_agent_each(sized(count, quick), order);
+    let backlog = |contestant, pbx_ms, count| {
+        let load = Load::Backlog(Backlog {
+            jobs: jobs(count),
             pbx_ms,
+        });
+        case(format!("PBX {pbx_ms} ms"), contestant, load)
+    };
+    let floor = |name: &str, kind, outcomes_kept| {
+        let jobs = jobs(100_000);
+        let contestant = Contestant::floor_of(kind, jobs.count);
+        let load = Load::SelfTimed(SelfTimed {
             jobs,
-        }
-    }
-}
-
-fn entries() -> Vec<Entry> {
-    let clockout = |pbx_ms, jobs| Entry::new("clockout", Contestant::clockout(), pbx_ms, jobs);
+            outcomes_kept,
+        });
+        case(name.to_owned(), contestant, load)
+    };
+    let slow_pbx = |pbx_ms| Case {
+        name: format!("PBX {pbx_ms} ms, set for a slow one"),
+        ..backlog(for_a_slow_pbx(), pbx_ms, 100_000)
+    };
     vec![
-        Entry::new("floor", Contestant::floor(), 0, 100_000),
-        clockout(0, 100_000),
-        clockout(5, 100_000),
-        clockout(50, 20_000),
+        floor("acknowledge only", FloorKind::Ack, true),
+        floor("no queue for outcomes", FloorKind::Publish, false),
+        backlog(Contestant::clockout(), 0, 100_000),
+        Case {
+            name: WHOLE.to_owned(),
+            ..backlog(Contestant::floor(), 0, 100_000)
+        },
+        backlog(Contestant::clockout(), 5, 100_000),
+        backlog(peers::node(), 5, 100_000),
+        backlog(peers::aio_pika(), 5, 20_000),
+        backlog(peers::celery(), 5, 20_000),
+        backlog(peers::plain(), 5, 2_000),
+        backlog(Contestant::clockout(), 50, 20_000),
+        slow_pbx(5),
+        slow_pbx(50),
     ]
 }
 
-pub(super) async fn round(stage: &Stage, plan: &Plan, notebook: &mut Notebook<'_>) -> Result<()> {
-    for order in ORDERS {
-        for Entry {
-            who,
-            contestant,
-            pbx_ms,
-            jobs,
-        } in entries()
-        {
-            let count = if plan.quick { jobs / 4 } else { jobs };
-            let drained = stage
-                .drain(
-                    &contestant,
-                    Jobs::one_agent_each(count, order),
-                    milliseconds(pbx_ms),
-                )
-                .await?;
-            let row = Key {
-                part: "drain".into(),
-                table: order.to_string(),
-                who: who.into(),
-                case: format!("PBX {pbx_ms} ms"),
-                command: contestant.to_string(),
-            };
-            notebook.write(row, figures(&drained));
-        }
+fn for_a_slow_pbx() -> Contestant {
+    Contestant::clockout()
+        .with("CLOCKOUT_PBX_MAX_IN_FLIGHT", 16)
+        .with("CLOCKOUT_BATCH_MAX_AGENTS", 100)
+        .with("CLOCKOUT_JOBS_PREFETCH", 5_000)
+}
+
+pub(super) fn compare(samples: &mut [Sample]) {
+    let floor = |row: &Key| row.who == FLOOR && row.case == WHOLE;
+    let to_rival = |own: f64, rival: f64| own / rival;
+    results::compare(samples, ("to_floor", "jobs_per_second"), floor, to_rival);
+    let cpu = ("cpu_to_floor", "worker_cpu_ms_per_1000");
+    results::compare(samples, cpu, floor, to_rival);
+    let clockout = |row: &Key| row.who == CLOCKOUT && row.case == PBX_5_MS;
+    let times = ("clockout_times", "jobs_per_second");
+    results::compare(samples, times, clockout, |own, rival| rival / own);
+}
+
+/// Jobs that wait when the contestant starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backlog {
+    pub(super) jobs: Jobs,
+    pub(super) pbx_ms: u64,
+}
+
+impl Backlog {
+    pub(super) async fn measure(self, stage: &Stage, contestant: &Contestant) -> Result<Figures> {
+        let latency = milliseconds(self.pbx_ms);
+        let drained = stage.drain(contestant, self.jobs, latency).await?;
+        Ok(figures([
+            ("jobs_per_second", drained.jobs_per_second),
+            ("worker_cpu_ms_per_1000", drained.worker_cpu * 1000.0),
+            ("broker_cpu_ms_per_1000", drained.broker_cpu * 1000.0),
+            ("pbx_cpu_ms_per_1000", drained.pbx_cpu * 1000.0),
+            ("peak_mib", float(drained.memory_peak) / float(1 << 20)),
+            ("calls", float(drained.calls)),
+            ("agents_per_call", drained.agents_per_call),
+        ]))
     }
-    Ok(())
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and sizes far below 2^52"
-)]
-fn figures(drained: &Drained) -> Figures {
-    let mebibyte = 1024.0 * 1024.0;
-    [
-        ("jobs_per_second", drained.jobs_per_second),
-        ("worker_cpu_ms_per_1000", drained.worker_cpu * 1000.0),
-        ("broker_cpu_ms_per_1000", drained.broker_cpu * 1000.0),
-        ("pbx_cpu_ms_per_1000", drained.pbx_cpu * 1000.0),
-        ("peak_mib", drained.memory_peak as f64 / mebibyte),
-        ("calls", drained.calls as f64),
-        ("agents_per_call", drained.agents_per_call),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+/// A backlog whose outcomes cannot be counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SelfTimed {
+    jobs: Jobs,
+    outcomes_kept: bool,
+}
+
+impl SelfTimed {
+    pub(super) async fn measure(self, stage: &Stage, contestant: &Contestant) -> Result<Figures> {
+        let rate = stage
+            .self_timed(contestant, self.jobs, self.outcomes_kept)
+            .await?;
+        Ok(figures([("jobs_per_second", rate)]))
+    }
 }

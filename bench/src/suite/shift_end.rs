@@ -1,0 +1,111 @@
+//! A shift ends everywhere at once, on a slow PBX: how long until the last agent is done, by setting.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Case, Load, milliseconds};
+use crate::contestant::Contestant;
+use crate::results::{self, Figures, Key, Sample, figures, float};
+use crate::stage::Stage;
+use crate::stage::jobs::{Jobs, Order};
+use crate::stage::pbx::Pbx;
+use crate::tables::{Column, column};
+
+const ORDER: Order = Order::ShiftEnd { queues: 200 };
+
+const JOBS: usize = 8_000;
+
+/// All jobs come within one second.
+const EVERY: Duration = Duration::from_micros(125);
+
+const PBX_MS: u64 = 50;
+
+const DEFAULTS: &str = "defaults";
+
+/// Settings that are tried, one at a time, beside the defaults.
+const SETTINGS: [(&str, &str, &[&str]); 4] = [
+    (
+        "pbx.max_in_flight",
+        "CLOCKOUT_PBX_MAX_IN_FLIGHT",
+        &["1", "2", "4", "8", "16", "32"],
+    ),
+    (
+        "batch.max_agents",
+        "CLOCKOUT_BATCH_MAX_AGENTS",
+        &["10", "50", "100", "200"],
+    ),
+    (
+        "jobs.prefetch",
+        "CLOCKOUT_JOBS_PREFETCH",
+        &["500", "2000", "8000"],
+    ),
+    (
+        "batch.linger",
+        "CLOCKOUT_BATCH_LINGER",
+        &["0s", "200ms", "1s"],
+    ),
+];
+
+pub(super) const COLUMNS: &[Column] = &[
+    column("seconds", "seconds", 2),
+    column("to_defaults", "of defaults", 2),
+    column("calls", "calls", 0),
+    column("agents_per_call", "agents\nper call", 1),
+];
+
+/// For a quick look, the setting that matters most.
+pub(super) fn cases(quick: bool) -> Vec<Case> {
+    let case = |name: String, contestant| Case {
+        table: format!("{JOBS} jobs in a second, {ORDER}, PBX {PBX_MS} ms"),
+        name,
+        contestant,
+        load: Load::ShiftEnd,
+    };
+    let tried = SETTINGS
+        .into_iter()
+        .take(if quick { 1 } else { SETTINGS.len() });
+    let varied = tried.flat_map(|(key, variable, values)| {
+        values.iter().map(move |value| {
+            let contestant = Contestant::clockout().with(variable, value);
+            case(format!("{key} {value}"), contestant)
+        })
+    });
+    let defaults = case(DEFAULTS.to_owned(), Contestant::clockout());
+    std::iter::once(defaults).chain(varied).collect()
+}
+
+pub(super) fn compare(samples: &mut [Sample]) {
+    let defaults = |row: &Key| row.case == DEFAULTS;
+    results::compare(
+        samples,
+        ("to_defaults", "seconds"),
+        defaults,
+        |own, rival| own / rival,
+    );
+}
+
+/// Seconds from the first publish to the last outcome.
+pub(super) async fn measure(stage: &Stage, contestant: &Contestant) -> Result<Figures> {
+    stage.rabbit.clear().await?;
+    let pbx = Pbx::start(&stage.clockout, milliseconds(PBX_MS)).await?;
+    let running = contestant.start(stage, &pbx)?;
+    let begin = stage.await_consumer(contestant).await?;
+    let jobs = Jobs::one_agent_each(JOBS, ORDER);
+    let messages = (0..).map(|n| EVERY * n).zip(contestant.messages(jobs));
+    let queue = contestant.jobs_queue(stage);
+    let (ended, ()) = tokio::try_join!(
+        stage.await_outcomes(jobs.outcomes(), &running),
+        stage.rabbit.put_on_time(queue, begin, messages),
+    )?;
+    running.stop().await?;
+    let load = pbx.load().await?;
+    Ok(figures([
+        ("seconds", (ended.at - begin).as_secs_f64()),
+        ("calls", float(load.calls)),
+        (
+            "agents_per_call",
+            float(load.agents) / float(load.calls.max(1)),
+        ),
+    ]))
+}
