@@ -56,8 +56,32 @@ engine-cost engine-cost-update:
 	cargo build --release -p clockout-engine-cost
 	target/release/engine-cost $(COST) bench/engine/cost.toml
 
-.PHONY: bench
-bench: ## Measure the engine alone: jobs per second, allocations
+BENCH = scripts/with-rabbitmq target/release/clockout-bench
+PEERS := aio-pika celery-batches node-amqplib plain
+
+.PHONY: bench bench-quick
+bench: ROUNDS = --rounds 5
+bench-quick: ROUNDS = --rounds 2 --quick
+bench: ## Measure clockout beside the floor and its peers, an hour or more: ONLY=drain,latency WHO=floor,clockout
+bench-quick: ## The same in a few minutes, for a first look
+bench bench-quick: bench-build $(PEERS:%=target/bench/peers/%)
+	$(BENCH) suite $(ROUNDS) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO))
+
+.PHONY: bench-soak
+bench-soak: bench-build ## See whether memory, handles or tasks of the worker grow in MINUTES=60
+	$(BENCH) soak --minutes $(or $(MINUTES),60)
+
+.PHONY: bench-build
+bench-build:
+	@scripts/ensure cc rabbitmq
+	cargo build --release -p clockout -p clockout-bench
+
+.PHONY: target/bench/peers/%
+target/bench/peers/%:
+	@bench/peers/$*/install $@
+
+.PHONY: bench-engine
+bench-engine: ## Measure the engine alone: jobs per second, allocations
 	@scripts/ensure cc
 	cargo bench -p clockout-engine-cost
 

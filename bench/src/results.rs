@@ -112,7 +112,7 @@ pub(crate) fn compare(
     rival: impl Fn(&Key) -> bool,
     ratio: impl Fn(f64, f64) -> f64,
 ) {
-    let rivals: BTreeMap<(String, String, u32), f64> = samples
+    let rivals: BTreeMap<_, f64> = samples
         .iter()
         .filter(|sample| rival(&sample.row))
         .filter_map(|sample| Some((pair(sample), *sample.figures.get(figure)?)))

@@ -4,6 +4,7 @@ mod jobs;
 mod ledger;
 mod trend;
 
+use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +30,7 @@ const PBX_LATENCY: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How often queues that nobody reads are emptied, and removed agents return to the PBX.
-const TIDY: Duration = Duration::from_secs(60);
+const TIDY: Duration = Duration::from_mins(1);
 
 /// Longest wait for the next outcome once all jobs are published. Longer than a job is retried.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -120,8 +121,10 @@ async fn soak(stage: &Stage, schedule: Schedule) -> Result<(Told, Vec<Look>)> {
     pbx.fail(&faults()).await?;
     let mut listener = stage.rabbit.listen().await?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let contestant =
-        Contestant::clockout().with("CLOCKOUT_HTTP_LISTEN", format!("127.0.0.1:{port}"));
+    let contestant = Contestant::clockout()
+        .with("CLOCKOUT_HTTP_LISTEN", format!("127.0.0.1:{port}"))
+        // The failures are ours, and thousands.
+        .with("CLOCKOUT_LOG_FILTER", "error");
     let running = contestant.start(stage, &pbx)?;
     let begin = stage.await_consumer(&contestant).await?;
     let observer = Observer {
@@ -148,7 +151,7 @@ async fn soak(stage: &Stage, schedule: Schedule) -> Result<(Told, Vec<Look>)> {
             }
             _ = look.tick() => {
                 let seen = observer.look(&ledger).await?;
-                eprintln!("{seen:?}");
+                eprintln!("{seen}");
                 looks.push(seen);
             }
             _ = tidy.tick() => {
@@ -188,6 +191,26 @@ fn faults() -> serde_json::Value {
         rule(0.0001, json!({"call": {"hang": {"applied": true}}})),
         rule(0.1, json!({"latency": {"ms": 0, "jitter_ms": 20}})),
     ])
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seconds,
+            memory_mib,
+            memory_peak_mib,
+            handles,
+            threads,
+            tasks,
+            waiting,
+            outcomes,
+        } = self;
+        write!(
+            f,
+            "{seconds:.0} s: {memory_mib:.1} MiB (peak {memory_peak_mib:.1}), {handles} handles, {threads} threads, \
+             {tasks} tasks; {waiting} jobs wait, {outcomes} outcomes"
+        )
+    }
 }
 
 struct Observer<'a> {

@@ -24,7 +24,7 @@ use rabbit::Rabbit;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Longest wait for the next outcome.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The part of a backlog that is done before rates are taken: interpreters have started by then.
 const WARM_UP: f64 = 0.05;

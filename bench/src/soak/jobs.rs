@@ -89,30 +89,31 @@ fn agents(n: usize) -> u16 {
 }
 
 fn body(n: usize) -> Value {
+    let kind = Kind::of(n);
     // Odd strides, so that agents, queues and actions meet in ever new ways.
     let first = n * 7_919 % AGENTS;
-    let named = (0..agents(n)).map(|i| (100_000 + (first + usize::from(i)) % AGENTS).to_string());
-    let action = if n.is_multiple_of(9) {
-        "remove"
-    } else {
-        "pause"
+    let agent = |i: u16| (100_000 + (first + usize::from(i)) % AGENTS).to_string();
+    let agents: Value = (0..agents(n)).map(agent).collect();
+    let action = match kind {
+        Kind::UnknownAction => "dismiss",
+        Kind::Valid | Kind::Repeated | Kind::Expired | Kind::DryRun | Kind::NoAgent => {
+            if n.is_multiple_of(9) {
+                "remove"
+            } else {
+                "pause"
+            }
+        }
     };
-    let mut job = json!({
+    json!({
         "job_id": id(n),
         "action": action,
         "queue": (10_000 + n * 31 % PBX_QUEUES).to_string(),
-        "agents": named.collect::<Vec<_>>(),
+        "agents": (kind != Kind::NoAgent).then_some(agents),
         "reason": "shift end",
         "requested_at": Timestamp::now().to_string(),
-    });
-    match Kind::of(n) {
-        Kind::Valid | Kind::Repeated => {}
-        Kind::Expired => job["expires_at"] = "2001-01-01T00:00:00Z".into(),
-        Kind::DryRun => job["dry_run"] = true.into(),
-        Kind::UnknownAction => job["action"] = "dismiss".into(),
-        Kind::NoAgent => job["agents"] = Value::Null,
-    }
-    job
+        "expires_at": (kind == Kind::Expired).then_some("2001-01-01T00:00:00Z"),
+        "dry_run": kind == Kind::DryRun,
+    })
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(super) struct Told {
     /// Jobs that lack an outcome.
     untold: usize,
     /// Jobs that got more outcomes than they are owed, which is allowed, but should not be without a lost connection.
-    told_too_often: usize,
+    overtold: usize,
 }
 
 impl Ledger {
@@ -57,7 +57,7 @@ impl Ledger {
             outcomes: self.outcomes,
             outcomes_owed: numbers.clone().map(|n| u64::from(owed(n))).sum(),
             untold: schedule.jobs() - self.jobs_told,
-            told_too_often: numbers.filter(|n| heard(*n) > owed(*n)).count(),
+            overtold: numbers.filter(|n| heard(*n) > owed(*n)).count(),
         }
     }
 }
@@ -75,11 +75,11 @@ impl fmt::Display for Told {
             outcomes,
             outcomes_owed,
             untold,
-            told_too_often,
+            overtold,
         } = self;
         write!(
             f,
-            "{jobs} jobs, {outcomes} outcomes of {outcomes_owed} owed; {untold} jobs untold, {told_too_often} told too often"
+            "{jobs} jobs, {outcomes} outcomes of {outcomes_owed} owed; {untold} jobs untold, {overtold} told too often"
         )
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Growth {
     least: f64,
     most: f64,
     /// From the half to the end, along the line.
-    growth: f64,
+    rise: f64,
     per_hour: f64,
     pub(super) grows: bool,
 }
@@ -25,10 +25,9 @@ impl Growth {
     pub(super) fn of(points: &[(f64, f64)], tolerated: f64) -> Result<Self> {
         let half = points.get(points.len() / 2..).unwrap_or_default();
         ensure!(half.len() > 1, "too few samples to tell a trend");
-        let mean_of = |value: fn(&(f64, f64)) -> f64| {
-            half.iter().map(value).sum::<f64>() / half.iter().map(|_| 1.0).sum::<f64>()
-        };
-        let (mean_at, mean) = (mean_of(|point| point.0), mean_of(|point| point.1));
+        let count = half.iter().map(|_| 1.0).sum::<f64>();
+        let mean_at = half.iter().map(|point| point.0).sum::<f64>() / count;
+        let mean = half.iter().map(|point| point.1).sum::<f64>() / count;
         let product = |(at, value): &(f64, f64)| (at - mean_at) * (value - mean);
         let square = |(at, _): &(f64, f64)| (at - mean_at).powi(2);
         let slope = half.iter().map(product).sum::<f64>() / half.iter().map(square).sum::<f64>();
@@ -37,14 +36,14 @@ impl Growth {
         };
         let span =
             half.last().map_or(0.0, |last| last.0) - half.first().map_or(0.0, |first| first.0);
-        let growth = slope * span;
+        let rise = slope * span;
         Ok(Self {
             mean,
             least: extreme(f64::min, f64::INFINITY),
             most: extreme(f64::max, f64::NEG_INFINITY),
-            growth,
+            rise,
             per_hour: slope * 3600.0,
-            grows: growth > tolerated.max(TOLERATED * mean),
+            grows: rise > tolerated.max(TOLERATED * mean),
         })
     }
 }
@@ -55,14 +54,14 @@ impl fmt::Display for Growth {
             mean,
             least,
             most,
-            growth,
+            rise,
             per_hour,
             grows,
         } = self;
         let verdict = if *grows { "grows" } else { "does not grow" };
         write!(
             f,
-            "{verdict}: {mean:.1} ({least:.1}–{most:.1}) in the second half, {growth:+.2} along it, {per_hour:+.2} in an hour"
+            "{verdict}: {mean:.1} ({least:.1}–{most:.1}) in the second half, {rise:+.2} along it, {per_hour:+.2} in an hour"
         )
     }
 }
@@ -78,13 +77,13 @@ mod tests {
     #[test]
     fn what_only_grew_at_the_start_does_not_grow() {
         let growth = Growth::of(&points(|n| f64::from(n.min(40))), 1.0).unwrap();
-        assert!(!growth.grows && growth.growth.abs() < 1e-9);
+        assert!(!growth.grows && growth.rise.abs() < 1e-9);
     }
 
     #[test]
     fn a_steady_rise_is_growth() {
         let growth = Growth::of(&points(|n| 40.0 + f64::from(n) / 10.0), 1.0).unwrap();
-        assert!(growth.grows && (growth.growth - 4.9).abs() < 1e-9);
+        assert!(growth.grows && (growth.rise - 4.9).abs() < 1e-9);
     }
 
     #[test]

@@ -83,20 +83,20 @@ impl Jobs {
         let requested_at = Timestamp::now().to_string();
         (0..self.count).map(move |n| {
             let (queue, action) = self.order.place(n);
-            let mut body = json!({
+            let agent = |i: usize| (100_000 + n * self.agents + i).to_string();
+            let (named, agents): (_, Value) = if self.agents == 1 {
+                ("agent", agent(0).into())
+            } else {
+                ("agents", (0..self.agents).map(agent).collect())
+            };
+            json!({
                 "job_id": id(n),
                 "action": action,
                 "queue": queue.to_string(),
+                (named): agents,
                 "reason": "shift end",
                 "requested_at": requested_at,
-            });
-            let agent = |i: usize| (100_000 + n * self.agents + i).to_string();
-            if self.agents == 1 {
-                body["agent"] = agent(0).into();
-            } else {
-                body["agents"] = (0..self.agents).map(agent).collect();
-            }
-            body
+            })
         })
     }
 }

@@ -23,28 +23,34 @@ const PBX_MS: u64 = 50;
 
 const DEFAULTS: &str = "defaults";
 
-/// Settings that are tried, one at a time, beside the defaults.
-const SETTINGS: [(&str, &str, &[&str]); 4] = [
-    (
-        "pbx.max_in_flight",
-        "CLOCKOUT_PBX_MAX_IN_FLIGHT",
-        &["1", "2", "4", "8", "16", "32"],
-    ),
-    (
-        "batch.max_agents",
-        "CLOCKOUT_BATCH_MAX_AGENTS",
-        &["10", "50", "100", "200"],
-    ),
-    (
-        "jobs.prefetch",
-        "CLOCKOUT_JOBS_PREFETCH",
-        &["500", "2000", "8000"],
-    ),
-    (
-        "batch.linger",
-        "CLOCKOUT_BATCH_LINGER",
-        &["0s", "200ms", "1s"],
-    ),
+/// One setting that is tried with several values, the others as by default.
+struct Tried {
+    key: &'static str,
+    variable: &'static str,
+    values: &'static [&'static str],
+}
+
+const TRIED: [Tried; 4] = [
+    Tried {
+        key: "pbx.max_in_flight",
+        variable: "CLOCKOUT_PBX_MAX_IN_FLIGHT",
+        values: &["1", "2", "4", "8", "16", "32"],
+    },
+    Tried {
+        key: "batch.max_agents",
+        variable: "CLOCKOUT_BATCH_MAX_AGENTS",
+        values: &["10", "50", "100", "200"],
+    },
+    Tried {
+        key: "jobs.prefetch",
+        variable: "CLOCKOUT_JOBS_PREFETCH",
+        values: &["500", "2000", "8000"],
+    },
+    Tried {
+        key: "batch.linger",
+        variable: "CLOCKOUT_BATCH_LINGER",
+        values: &["0s", "200ms", "1s"],
+    },
 ];
 
 pub(super) const COLUMNS: &[Column] = &[
@@ -62,13 +68,11 @@ pub(super) fn cases(quick: bool) -> Vec<Case> {
         contestant,
         load: Load::ShiftEnd,
     };
-    let tried = SETTINGS
-        .into_iter()
-        .take(if quick { 1 } else { SETTINGS.len() });
-    let varied = tried.flat_map(|(key, variable, values)| {
-        values.iter().map(move |value| {
-            let contestant = Contestant::clockout().with(variable, value);
-            case(format!("{key} {value}"), contestant)
+    let tried = TRIED.into_iter().take(if quick { 1 } else { TRIED.len() });
+    let varied = tried.flat_map(|tried| {
+        tried.values.iter().map(move |value| {
+            let contestant = Contestant::clockout().with(tried.variable, value);
+            case(format!("{} {value}", tried.key), contestant)
         })
     });
     let defaults = case(DEFAULTS.to_owned(), Contestant::clockout());
