@@ -93,10 +93,10 @@ pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-/// Two threads: one for the worker's loop, one for the sockets beside it.
+/// One thread for all tasks, beside lapin's own for each connection: handing a job from thread to thread costs more than
+/// working on it (`docs/performance.md`).
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
 }

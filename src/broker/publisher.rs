@@ -6,11 +6,13 @@
 //! follows from a refusal, and never publishes anything twice.
 
 use std::collections::{HashSet, VecDeque};
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, maybe_done};
 use futures_util::stream::FuturesUnordered;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -209,24 +211,7 @@ async fn publish(
 ) -> Result<(Channel, Answers), PublishError> {
     let asked: Vec<(Asked, Mark)> = letters.iter().map(|l| (l.asked, l.mark())).collect();
     let confirms = {
-        let channel = &channel;
-        let publishes = letters.into_iter().map(|letter| async move {
-            let options = BasicPublishOptions {
-                mandatory: true,
-                immediate: false,
-            };
-            channel
-                .basic_publish(
-                    letter.exchange,
-                    letter.routing_key,
-                    options,
-                    &letter.body,
-                    letter.properties,
-                )
-                .await?
-                .await
-        });
-        let mut confirms = std::pin::pin!(try_join_all(publishes));
+        let mut confirms = pin!(write_all(&channel, letters));
         loop {
             match timeout(CONFIRM_TIMEOUT, &mut confirms).await {
                 Ok(confirms) => break confirms?,
@@ -237,6 +222,44 @@ async fn publish(
         }
     };
     Ok((channel, answers(asked, confirms)))
+}
+
+/// Publishes all, then waits for the confirms in their order: by the time the first has come, most of the others have, and
+/// nobody was woken for them. (Joined, the futures wake the task twice for each message.)
+async fn write_all(channel: &Channel, letters: Vec<Letter>) -> lapin::Result<Vec<Confirmation>> {
+    let mut publishes: Vec<_> = letters
+        .into_iter()
+        .map(|letter| Box::pin(maybe_done(write(channel, letter))))
+        .collect();
+    for publish in &mut publishes {
+        // lapin queues the frames at the first poll, and what this task waits for comes below.
+        let _written = publish
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+    }
+    let mut confirms = Vec::with_capacity(publishes.len());
+    for mut publish in publishes {
+        publish.as_mut().await;
+        confirms.extend(publish.as_mut().take_output().transpose()?);
+    }
+    Ok(confirms)
+}
+
+async fn write(channel: &Channel, letter: Letter) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        immediate: false,
+    };
+    channel
+        .basic_publish(
+            letter.exchange,
+            letter.routing_key,
+            options,
+            &letter.body,
+            letter.properties,
+        )
+        .await?
+        .await
 }
 
 fn answers(asked: Vec<(Asked, Mark)>, confirms: Vec<Confirmation>) -> Answers {
