@@ -284,7 +284,7 @@ impl Engine {
             rng: fastrand::Rng::with_seed(seed),
             schedule: Schedule::new(&settings.retry),
             ledger: Ledger::default(),
-            memory: Memory::new(settings.dedup_window),
+            memory: Memory::new(settings.dedup_window, settings.prefetch),
             lanes: Slab::new(),
             by_queue: Map::default(),
             turn: VecDeque::new(),

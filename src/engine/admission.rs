@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::job::{Action, Job, JobId, Target, Ticket};
 use super::lane::{Ending, Lane, Leavers, Waiter};
 use super::ledger::Claim;
-use super::outcome::{Code, Conclusion, Outcome, Status};
+use super::outcome::{Code, Conclusion, Outcome};
 use super::{Engine, LaneId, Now, Slot};
 
 /// Least time between two looks for expired jobs.
@@ -38,7 +38,7 @@ impl Engine {
             let claim = Claim { ticket, position };
             let id = target.outcome_id;
             let known = || redelivered || self.ledger.is_shared(claim, job);
-            let recalled = self.memory.recall(&id, now.elapsed, ticket.epoch, known);
+            let recalled = self.memory.recall(id, now.elapsed, ticket.epoch, known);
             if let Some(recalled) = recalled {
                 self.tell(now, claim, &recalled.outcome, recalled.bury);
             } else if let Some(waiter) = self.waiter(job, target) {
@@ -71,7 +71,7 @@ impl Engine {
             position: 0,
         };
         let recalled = redelivered
-            .then(|| self.memory.recall_invalid(&outcome.id, ticket.epoch))
+            .then(|| self.memory.recall_invalid(outcome.id, ticket.epoch))
             .flatten();
         if let Some(recalled) = recalled {
             self.tell(now, claim, &recalled.outcome, recalled.bury);
@@ -161,13 +161,16 @@ impl Engine {
         let requested_at = waiter.job.requested_at?;
         let (queue, agent) = (waiter.job.queue, waiter.target.agent);
         let lane = self.by_queue.get(&queue).and_then(|id| self.lanes.get(*id));
-        let waiting = lane.and_then(|slot| slot.lane.newest(agent));
-        let carried_out = self.memory.newest(queue, agent);
-        let (newest, job) = waiting
+        let waiting = lane
+            .and_then(|slot| slot.lane.newest(agent))
+            .filter(|(at, _)| *at > requested_at)
+            .map(|(at, job)| (at, job.clone()));
+        let carried_out = self.memory.newer(queue, agent, requested_at);
+        let newest = waiting
             .into_iter()
             .chain(carried_out)
-            .max_by_key(|(at, _)| *at)?;
-        (requested_at < newest).then(|| job.clone())
+            .max_by_key(|(at, _)| *at);
+        newest.map(|(_, job)| job)
     }
 
     fn waiter(&mut self, job: &Job, target: &Target) -> Option<&mut Waiter> {
@@ -232,10 +235,6 @@ impl Engine {
             now.elapsed,
             waiter.claim.map(|claim| claim.ticket.epoch),
         );
-        if let (Status::Succeeded, Some(at)) = (code.status(), waiter.job.requested_at) {
-            self.memory
-                .carried_out(waiter.job.queue, waiter.target.agent, at, &waiter.job.id);
-        }
         let bury = code.status().is_buried();
         if let Some(claim) = waiter.claim {
             self.tell(now, claim, &outcome, bury);

@@ -26,14 +26,6 @@ impl<K: Copy + Eq + Hash, V> Fifo<K, V> {
         }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
-        self.map.get(key)
-    }
-
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.map.get_mut(key)
-    }
-
     /// A key that is there already keeps its age.
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.map.insert(key, value).is_some() {
@@ -64,7 +56,7 @@ mod tests {
         }
         assert_eq!(
             (0..5)
-                .filter(|key| fifo.get(key).is_some())
+                .filter(|key| fifo.map.contains_key(key))
                 .collect::<Vec<_>>(),
             [3, 4]
         );

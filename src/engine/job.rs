@@ -102,6 +102,10 @@ impl PbxQueue {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl Agent {
@@ -111,6 +115,10 @@ impl Agent {
 
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

@@ -417,26 +417,20 @@ impl Lane {
 
     /// Puts an agent into the call, unless every job that waits for it has expired.
     fn board(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) -> bool {
-        let front = |lane: &mut Self| {
-            lane.lines
-                .get_mut(&agent)
-                .and_then(|line| line.0.front_mut())
-                .map(|entry| entry.seq)
-        };
-        let seq = front(self);
-        self.prune(agent, now, leavers);
-        let Some(entry) = self
-            .lines
-            .get_mut(&agent)
-            .and_then(|line| line.0.front_mut())
-        else {
+        let Some(line) = self.lines.get_mut(&agent) else {
             return false;
         };
-        let stays = Some(entry.seq) == seq;
-        if stays {
-            entry.place = Place::Called;
+        let seq = line.0.front().map(|entry| entry.seq);
+        if line.has_expired(now.wall) {
+            self.prune(agent, now, leavers);
         }
-        stays
+        let line = self.lines.get_mut(&agent);
+        let front = line.and_then(|line| line.0.front_mut());
+        let Some(entry) = front.filter(|entry| Some(entry.seq) == seq) else {
+            return false;
+        };
+        entry.place = Place::Called;
+        true
     }
 
     /// Ends the expired jobs of an agent that are not under way.

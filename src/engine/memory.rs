@@ -1,64 +1,45 @@
 //! What the worker remembers of jobs that it no longer holds. Everything here is bounded.
 
+mod header;
+mod index;
+mod log;
+mod packed;
+mod ring;
+
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::AGENTS_HELD_MAX;
 use super::bounded::Fifo;
 use super::job::{Agent, Epoch, JobId, OutcomeId, PbxQueue, Timestamp};
 use super::outcome::{Outcome, Status};
 use super::verdict::Progress;
+use header::{Burial, Header};
+use log::{Bounds, Log};
+use ring::Position;
 
-/// Most outcomes, agents and unfinished items remembered, each. More than the engine can hold at once
-/// ([`super::AGENTS_HELD_MAX`]), so nothing that RabbitMQ may deliver again is forgotten before it comes.
-pub(super) const REMEMBERED_MAX: usize = 100_000;
+/// Most outcomes remembered.
+const OUTCOMES_MAX: usize = 100_000;
+
+/// Outcomes and unfinished items that are remembered whatever their size. More than the engine can hold at once, so nothing
+/// that RabbitMQ may deliver again is forgotten before it comes.
+const REMEMBERED_MIN: usize = 2 * AGENTS_HELD_MAX;
+
+/// Most bytes of outcomes beyond [`REMEMBERED_MIN`]. The usual one needs 100 to 130.
+const OUTCOME_BYTES_MAX: usize = 14 << 20;
+
+/// Most bytes of contexts and other echoes that are too large to be packed, unless more jobs can be held than they are for.
+const ECHO_BYTES_MAX: usize = 16 << 20;
+
+/// More than the largest echo.
+const ECHO_BYTES_EACH: usize = 8 << 10;
 
 #[derive(Debug)]
 pub(super) struct Memory {
     dedup_window: Duration,
-    ended: Fifo<OutcomeId, Ended>,
-    carried_out: Fifo<Membership, Newest>,
+    outcomes: Log,
     unfinished: Fifo<OutcomeId, Progress>,
-}
-
-/// One agent's place on one PBX queue.
-type Membership = (PbxQueue, Agent);
-
-/// A job that was carried out, and when it was asked for.
-type Newest = (Timestamp, JobId);
-
-#[derive(Debug)]
-struct Ended {
-    outcome: Arc<Outcome>,
-    at: Duration,
-    burial: Burial,
-}
-
-impl Ended {
-    fn recall(&mut self, epoch: Epoch) -> Recalled {
-        let bury = match self.burial {
-            Burial::Settled => false,
-            Burial::UnderWay(since) => since < epoch,
-            Burial::Owed => true,
-        };
-        if bury {
-            self.burial = Burial::UnderWay(epoch);
-        }
-        Recalled {
-            outcome: Arc::clone(&self.outcome),
-            bury,
-        }
-    }
-}
-
-/// Whether an outcome's dead letter has been published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Burial {
-    /// Not asked for, or confirmed.
-    Settled,
-    /// Being published in this epoch; owed again once the epoch is over.
-    UnderWay(Epoch),
-    /// Ended while its ticket was void, so no dead letter was asked for yet.
-    Owed,
 }
 
 /// An outcome to tell once more.
@@ -70,12 +51,17 @@ pub(super) struct Recalled {
 }
 
 impl Memory {
-    pub(super) fn new(dedup_window: Duration) -> Self {
+    /// `prefetch`: most jobs that RabbitMQ may deliver again.
+    pub(super) fn new(dedup_window: Duration, prefetch: NonZeroUsize) -> Self {
         Self {
             dedup_window,
-            ended: Fifo::new(REMEMBERED_MAX),
-            carried_out: Fifo::new(REMEMBERED_MAX),
-            unfinished: Fifo::new(REMEMBERED_MAX),
+            outcomes: Log::new(Bounds {
+                outcomes: OUTCOMES_MAX,
+                outcomes_min: REMEMBERED_MIN,
+                bytes: OUTCOME_BYTES_MAX,
+                echo_bytes: ECHO_BYTES_MAX.max(prefetch.get().saturating_mul(ECHO_BYTES_EACH)),
+            }),
+            unfinished: Fifo::new(REMEMBERED_MIN),
         }
     }
 
@@ -83,75 +69,93 @@ impl Memory {
     /// dedup window, or however late if it is `known` that the job is not over or that RabbitMQ delivers it again.
     pub(super) fn recall(
         &mut self,
-        id: &OutcomeId,
+        id: OutcomeId,
         now: Duration,
         epoch: Epoch,
         known: impl FnOnce() -> bool,
     ) -> Option<Recalled> {
-        let ended = self.ended.get_mut(id)?;
+        let at = self.outcomes.find(id)?;
+        let (header, outcome) = self.outcomes.get(at)?;
         // An invalid message may share its job id with the corrected job that follows it.
-        let seen = ended.outcome.status() != Status::Invalid
-            && (now.saturating_sub(ended.at) <= self.dedup_window || known());
+        let seen = outcome.status() != Status::Invalid
+            && (now.saturating_sub(header.ended) <= self.dedup_window || known());
         if seen {
-            return Some(ended.recall(epoch));
+            return Some(self.tell_again(at, header.burial, epoch, outcome));
         }
         // Its job is admitted anew: what comes of that is the outcome from now on.
-        self.ended.remove(id);
+        self.outcomes.forget(id, at);
         None
     }
 
     /// The outcome of an invalid message that RabbitMQ delivers again.
-    pub(super) fn recall_invalid(&mut self, id: &OutcomeId, epoch: Epoch) -> Option<Recalled> {
-        let ended = self.ended.get_mut(id)?;
-        (ended.outcome.status() == Status::Invalid).then(|| ended.recall(epoch))
+    pub(super) fn recall_invalid(&mut self, id: OutcomeId, epoch: Epoch) -> Option<Recalled> {
+        let at = self.outcomes.find(id)?;
+        let (header, outcome) = self.outcomes.get(at)?;
+        (outcome.status() == Status::Invalid)
+            .then(|| self.tell_again(at, header.burial, epoch, outcome))
+    }
+
+    fn tell_again(
+        &mut self,
+        at: Position,
+        burial: Burial,
+        epoch: Epoch,
+        outcome: Outcome,
+    ) -> Recalled {
+        let bury = match burial {
+            Burial::Settled => false,
+            Burial::UnderWay(since) => since < epoch,
+            Burial::Owed => true,
+        };
+        if bury {
+            self.outcomes.set_burial(at, Burial::UnderWay(epoch));
+        }
+        let outcome = Arc::new(outcome);
+        Recalled { outcome, bury }
     }
 
     /// `epoch`: that of the ticket by which it is told and, if it failed, buried; `None` if that ticket is void.
-    pub(super) fn remember(&mut self, outcome: &Arc<Outcome>, at: Duration, epoch: Option<Epoch>) {
+    pub(super) fn remember(&mut self, outcome: &Outcome, now: Duration, epoch: Option<Epoch>) {
         let burial = match epoch {
             _ if !outcome.status().is_buried() => Burial::Settled,
             Some(epoch) => Burial::UnderWay(epoch),
             None => Burial::Owed,
         };
-        self.ended.insert(
-            outcome.id,
-            Ended {
-                outcome: Arc::clone(outcome),
-                at,
-                burial,
-            },
-        );
-    }
-
-    pub(super) fn buried(&mut self, id: &OutcomeId) {
-        if let Some(ended) = self.ended.get_mut(id) {
-            ended.burial = Burial::Settled;
+        let header = Header {
+            burial,
+            id: outcome.id,
+            ended: now,
+        };
+        let at = self.outcomes.push(header, outcome);
+        if let (Status::Succeeded, Some(requested_at), Some(queue), Some(agent)) = (
+            outcome.status(),
+            outcome.requested_at,
+            outcome.queue,
+            outcome.agent,
+        ) {
+            self.outcomes
+                .note_carried_out((queue, agent), requested_at, at);
         }
     }
 
-    /// Notes that a job asked for at `requested_at` was carried out for this agent.
-    pub(super) fn carried_out(
-        &mut self,
+    pub(super) fn buried(&mut self, id: OutcomeId) {
+        if let Some(at) = self.outcomes.find(id) {
+            self.outcomes.set_burial(at, Burial::Settled);
+        }
+    }
+
+    /// Of the jobs carried out for this agent the one that was asked for last, and when, if that was after `requested_at`.
+    pub(super) fn newer(
+        &self,
         queue: PbxQueue,
         agent: Agent,
         requested_at: Timestamp,
-        job: &JobId,
-    ) {
-        let key = (queue, agent);
-        if self
-            .carried_out
-            .get(&key)
-            .is_none_or(|(newest, _)| *newest < requested_at)
-        {
-            self.carried_out.insert(key, (requested_at, job.clone()));
-        }
-    }
-
-    /// The job carried out for this agent that was asked for last, and when.
-    pub(super) fn newest(&self, queue: PbxQueue, agent: Agent) -> Option<(Timestamp, &JobId)> {
-        self.carried_out
-            .get(&(queue, agent))
-            .map(|(at, job)| (*at, job))
+    ) -> Option<(Timestamp, JobId)> {
+        let (newest, at) = self.outcomes.carried_out(queue, agent)?;
+        (newest > requested_at)
+            .then(|| self.outcomes.job_id(at))
+            .flatten()
+            .map(|job| (newest, job))
     }
 
     /// Keeps what is known of an item that is dropped unfinished, for when RabbitMQ delivers its job again.
@@ -184,25 +188,25 @@ mod tests {
         let failed = outcome(Code::Rejected);
         let again = |memory: &mut Memory, epoch| {
             memory
-                .recall(&failed.id, Duration::ZERO, Epoch(epoch), || true)
+                .recall(failed.id, Duration::ZERO, Epoch(epoch), || true)
                 .map(|told| told.bury)
         };
-        let mut memory = Memory::new(WINDOW);
+        let mut memory = Memory::new(WINDOW, NonZeroUsize::MIN);
         memory.remember(&failed, Duration::ZERO, Some(Epoch(1)));
         assert_eq!(again(&mut memory, 1), Some(false));
         assert_eq!(again(&mut memory, 2), Some(true));
         assert_eq!(again(&mut memory, 2), Some(false));
-        memory.buried(&failed.id);
+        memory.buried(failed.id);
         assert_eq!(again(&mut memory, 3), Some(false));
     }
 
     #[test]
     fn an_invalid_message_does_not_stand_in_the_way_of_the_corrected_job() {
         let invalid = outcome(Code::BadValue);
-        let mut memory = Memory::new(WINDOW);
+        let mut memory = Memory::new(WINDOW, NonZeroUsize::MIN);
         memory.remember(&invalid, Duration::ZERO, Some(Epoch(1)));
-        assert!(memory.recall_invalid(&invalid.id, Epoch(2)).is_some());
-        let corrected = memory.recall(&invalid.id, Duration::ZERO, Epoch(2), || false);
+        assert!(memory.recall_invalid(invalid.id, Epoch(2)).is_some());
+        let corrected = memory.recall(invalid.id, Duration::ZERO, Epoch(2), || false);
         assert!(corrected.is_none());
     }
 }

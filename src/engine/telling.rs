@@ -157,7 +157,7 @@ impl Engine {
                 .push(Effect::Count(Counted::Buried(first.conclusion.code)));
         }
         for outcome in outcomes {
-            self.memory.buried(&outcome.id);
+            self.memory.buried(outcome.id);
         }
         self.ledger.buried(ticket, &mut self.settled);
         self.acknowledge(now);

@@ -32,6 +32,7 @@ pub(super) fn of(scenario: Scenario, first: usize, n: usize) -> Vec<Tagged> {
             replay: None,
             echo: Echo {
                 reason: Some("shift end".into()),
+                context: scenario.context(),
                 ..Echo::default()
             },
         };

@@ -29,6 +29,8 @@ pub enum Scenario {
     ManyAgents,
     /// Runs, and every agent is busy at its first call.
     Retries,
+    /// Runs of jobs with the largest context.
+    LargeContexts,
 }
 
 impl Scenario {
@@ -37,6 +39,7 @@ impl Scenario {
         match self {
             Self::Runs | Self::Interleaved | Self::Retries => 2_000,
             Self::FullMemory => MEMORY_FULL,
+            Self::LargeContexts => 20_000,
             Self::ManyAgents => 8,
         }
     }
@@ -44,7 +47,7 @@ impl Scenario {
     /// Jobs to measure.
     pub fn jobs_measured(self) -> usize {
         match self {
-            Self::Runs | Self::Interleaved | Self::Retries => 10_000,
+            Self::Runs | Self::Interleaved | Self::Retries | Self::LargeContexts => 10_000,
             // Enough for a hash table that is full to tidy itself up at least once.
             Self::FullMemory => 40_000,
             Self::ManyAgents => 40,
@@ -54,23 +57,38 @@ impl Scenario {
     /// Jobs handed in before any of them is answered.
     pub fn jobs_at_once(self) -> usize {
         match self {
-            Self::Runs | Self::Interleaved | Self::FullMemory | Self::Retries => JOBS_AT_ONCE,
             Self::ManyAgents => 4,
+            Self::Runs
+            | Self::Interleaved
+            | Self::FullMemory
+            | Self::Retries
+            | Self::LargeContexts => JOBS_AT_ONCE,
         }
     }
 
     fn agents_per_job(self) -> usize {
         match self {
-            Self::Runs | Self::Interleaved | Self::FullMemory | Self::Retries => 1,
             Self::ManyAgents => 500,
+            Self::Runs
+            | Self::Interleaved
+            | Self::FullMemory
+            | Self::Retries
+            | Self::LargeContexts => 1,
         }
+    }
+
+    /// The context that jobs bring.
+    fn context(self) -> Option<Box<str>> {
+        (self == Self::LargeContexts).then(|| format!(r#"{{"note":"{:4000}"}}"#, "").into())
     }
 
     /// The PBX queue of job `n`, of [`jobs::QUEUES`].
     fn queue(self, n: usize) -> usize {
         match self {
-            Self::Runs | Self::FullMemory | Self::Retries => n / 50 % jobs::QUEUES,
             Self::Interleaved | Self::ManyAgents => n % jobs::QUEUES,
+            Self::Runs | Self::FullMemory | Self::Retries | Self::LargeContexts => {
+                n / 50 % jobs::QUEUES
+            }
         }
     }
 }

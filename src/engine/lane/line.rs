@@ -189,6 +189,12 @@ impl Line {
         self.0.push_front(entry);
     }
 
+    /// Whether a job that waits here, and is not one that a remove replaces, has expired.
+    pub(super) fn has_expired(&self, wall: Timestamp) -> bool {
+        let mut waiters = self.0.iter().flat_map(|entry| &entry.waiters);
+        waiters.any(|waiter| waiter.expired(wall))
+    }
+
     /// The waiter whose outcome has this id, also if it is a pause that a remove replaces.
     pub(super) fn find(&mut self, id: OutcomeId) -> Option<&mut Waiter> {
         fn within(waiters: &mut [Waiter], id: OutcomeId) -> Option<&mut Waiter> {
