@@ -81,7 +81,7 @@ target/bench/peers/%:
 	@bench/peers/$*/install $@
 
 .PHONY: bench-engine
-bench-engine: ## Measure the engine alone: jobs per second, allocations
+bench-engine: ## Measure the engine alone: jobs per second
 	@scripts/ensure cc
 	cargo bench -p clockout-engine-cost
 

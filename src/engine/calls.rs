@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use super::batch::{Batch, BatchId};
 use super::bounded::Map;
 use super::breaker::{Failure, Meets, Permit};
@@ -254,7 +256,7 @@ impl Reports {
 
 /// Items by agent, matched by (queue, agent) and never by position. Where one agent is named twice, what is not done counts.
 fn by_agent(queue: PbxQueue, items: &[ItemAnswer]) -> Map<Agent, Report> {
-    let mut reports = Map::default();
+    let mut reports = Map::with_capacity_and_hasher(items.len(), FixedState::default());
     for item in items.iter().filter(|item| item.queue == queue) {
         let report = Report::Item {
             answer: item.answer,

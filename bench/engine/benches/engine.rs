@@ -1,13 +1,14 @@
-//! The engine alone: jobs per second through `Engine::step`, and allocations. `cargo bench -p clockout-engine-cost`.
+//! The engine alone: jobs per second through `Engine::step`, on the worker's allocator. `cargo bench -p clockout-engine-cost`.
 
 use std::cell::RefCell;
 
 use clockout_engine_cost::{JOBS_AT_ONCE, Rig, Scenario};
+use divan::Bencher;
 use divan::counter::ItemsCount;
-use divan::{AllocProfiler, Bencher};
+use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATIONS: AllocProfiler<mimalloc::MiMalloc> = AllocProfiler::new(mimalloc::MiMalloc);
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     divan::main();
