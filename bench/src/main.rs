@@ -50,3 +50,15 @@ async fn main() -> Result<()> {
         Command::Floor(arguments) => floor::execute(arguments).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

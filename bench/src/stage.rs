@@ -33,6 +33,7 @@ const WARM_UP: f64 = 0.05;
 const GLANCE: Duration = Duration::from_millis(2);
 
 #[derive(Debug, clap::Args)]
+#[group(id = "stage")]
 pub(crate) struct Arguments {
     /// The broker; everything in it under clockout's default names is deleted.
     #[arg(long, env = "CLOCKOUT_AMQP_URL", hide_env_values = true)]
@@ -65,8 +66,7 @@ pub(crate) struct Drained {
     pub(crate) pbx_cpu: f64,
     /// Bytes.
     pub(crate) memory_peak: u64,
-    pub(crate) calls: u64,
-    pub(crate) agents_per_call: f64,
+    pub(crate) load: pbx::Load,
 }
 
 impl Stage {
@@ -131,8 +131,7 @@ impl Stage {
             broker_cpu: cpu(before.1.cpu, after.1.cpu),
             pbx_cpu: cpu(before.2.cpu, after.2.cpu),
             memory_peak: after.0.memory_peak,
-            calls: load.calls,
-            agents_per_call: float(load.agents) / float(load.calls.max(1)),
+            load,
         })
     }
 

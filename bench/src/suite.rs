@@ -15,8 +15,8 @@ use clap::ValueEnum as _;
 
 use crate::contestant::Contestant;
 use crate::origin::Origin;
-use crate::results::{self, Figures, Key, Results, Sample};
-use crate::stage::{self, Stage};
+use crate::results::{self, Figures, Key, Results, Sample, figures, float};
+use crate::stage::{self, Stage, pbx};
 use crate::tables::{self, Column};
 
 /// Measure, print, and keep the results as JSON.
@@ -208,6 +208,13 @@ fn shown(figures: &Figures) -> String {
         .iter()
         .map(|(name, value)| format!("{name} {value:.3}"));
     each.collect::<Vec<_>>().join(", ")
+}
+
+fn load_figures(load: pbx::Load) -> Figures {
+    figures([
+        ("calls", float(load.calls)),
+        ("agents_per_call", float(load.agents) / float(load.calls)),
+    ])
 }
 
 /// Fewer for a quick look.

@@ -15,9 +15,9 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::time::{self, Instant};
 
-use super::greeting;
 use super::listener::Listener;
 use super::process::Meter;
+use super::{PATIENCE, greeting};
 
 /// Where everyone but clockout takes jobs from: clockout's queue has a single active consumer, which would keep a second
 /// process of a peer from working.
@@ -94,6 +94,15 @@ impl Rabbit {
 
     /// Empties the stage: all queues are made anew, as clockout makes them.
     pub(crate) async fn clear(&self) -> Result<()> {
+        let begun = Instant::now();
+        // RabbitMQ gives up on deleting a long quorum queue after a while, with an error, and deletes it nevertheless.
+        while let Err(error) = self.try_clear().await {
+            ensure!(begun.elapsed() < PATIENCE, error);
+        }
+        Ok(())
+    }
+
+    async fn try_clear(&self) -> Result<()> {
         let client = self.client().await?;
         client.delete(&self.settings.names).await?;
         client.set_up(&self.settings).await?;

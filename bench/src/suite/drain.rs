@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Case, Load, milliseconds, peers, sized};
+use super::{Case, Load, load_figures, milliseconds, peers, sized};
 use crate::contestant::{CLOCKOUT, Contestant, FLOOR, FloorKind};
 use crate::results::{self, Figures, Key, Sample, figures, float};
 use crate::stage::Stage;
@@ -68,13 +68,11 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         ..backlog(for_a_slow_pbx(), pbx_ms, 100_000)
     };
     vec![
-        floor("acknowledge only", FloorKind::Ack, true),
-        floor("no queue for outcomes", FloorKind::Publish, false),
-        backlog(Contestant::clockout(), 0, 100_000),
         Case {
             name: WHOLE.to_owned(),
             ..backlog(Contestant::floor(), 0, 100_000)
         },
+        backlog(Contestant::clockout(), 0, 100_000),
         backlog(Contestant::clockout(), 5, 100_000),
         backlog(peers::node(), 5, 100_000),
         backlog(peers::aio_pika(), 5, 20_000),
@@ -83,6 +81,8 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         backlog(Contestant::clockout(), 50, 20_000),
         slow_pbx(5),
         slow_pbx(50),
+        floor("no queue for outcomes", FloorKind::Publish, false),
+        floor("acknowledge only", FloorKind::Ack, true),
     ]
 }
 
@@ -115,15 +115,20 @@ impl Backlog {
     pub(super) async fn measure(self, stage: &Stage, contestant: &Contestant) -> Result<Figures> {
         let latency = milliseconds(self.pbx_ms);
         let drained = stage.drain(contestant, self.jobs, latency).await?;
-        Ok(figures([
+        let agents = float(self.jobs.agents as u64);
+        let mut figures = figures([
             ("jobs_per_second", drained.jobs_per_second),
+            ("agents_per_second", drained.jobs_per_second * agents),
             ("worker_cpu_ms_per_1000", drained.worker_cpu * 1000.0),
             ("broker_cpu_ms_per_1000", drained.broker_cpu * 1000.0),
-            ("pbx_cpu_ms_per_1000", drained.pbx_cpu * 1000.0),
             ("peak_mib", float(drained.memory_peak) / float(1 << 20)),
-            ("calls", float(drained.calls)),
-            ("agents_per_call", drained.agents_per_call),
-        ]))
+        ]);
+        // The floor makes none.
+        if drained.load.calls > 0 {
+            figures.extend(load_figures(drained.load));
+            figures.insert("pbx_cpu_ms_per_1000".to_owned(), drained.pbx_cpu * 1000.0);
+        }
+        Ok(figures)
     }
 }
 

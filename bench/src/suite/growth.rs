@@ -15,8 +15,9 @@ const AGENTS: usize = 50_000;
 
 pub(super) const COLUMNS: &[Column] = &[
     column("jobs_per_second", "jobs/s", 0),
+    column("agents_per_second", "agents/s", 0),
     column("worker_cpu_ms_per_1000", "worker CPU\nms/1000 agents", 1),
-    column("cpu_to_least", "of first\nrow's", 2),
+    column("cpu_relative", "relative", 2),
     column("broker_cpu_ms_per_1000", "broker CPU\nms/1000 agents", 1),
     column("agents_per_call", "agents\nper call", 1),
     column("peak_mib", "peak MiB", 1),
@@ -25,7 +26,7 @@ pub(super) const COLUMNS: &[Column] = &[
 const TABLES: [&str; 3] = ["waiting jobs", "PBX queues", "agents per job"];
 
 /// The rows that the others of their table are compared with. A thousand jobs are gone too soon to tell their cost well.
-const LEAST: [&str; 3] = ["10000", "1", "1"];
+const BASES: [&str; 3] = ["10000", "1", "1"];
 
 pub(super) fn cases(quick: bool) -> Vec<Case> {
     let [waiting, queues, agents] = TABLES;
@@ -57,13 +58,14 @@ pub(super) fn cases(quick: bool) -> Vec<Case> {
     waiting.chain(queues).chain(agents).collect()
 }
 
+/// Adds the worker's processor time relative to the base of the table.
 pub(super) fn compare(samples: &mut [Sample]) {
-    let least = |row: &Key| {
+    let base = |row: &Key| {
         TABLES
             .iter()
-            .zip(LEAST)
+            .zip(BASES)
             .any(|(table, case)| row.table == *table && row.case == case)
     };
-    let cpu = ("cpu_to_least", "worker_cpu_ms_per_1000");
-    results::compare(samples, cpu, least, |own, rival| own / rival);
+    let cpu = ("cpu_relative", "worker_cpu_ms_per_1000");
+    results::compare(samples, cpu, base, |own, rival| own / rival);
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Case, Load, milliseconds};
+use super::{Case, Load, load_figures, milliseconds};
 use crate::contestant::Contestant;
-use crate::results::{self, Figures, Key, Sample, figures, float};
+use crate::results::{self, Figures, Key, Sample};
 use crate::stage::Stage;
 use crate::stage::jobs::{Jobs, Order};
 use crate::stage::pbx::Pbx;
@@ -103,13 +103,8 @@ pub(super) async fn measure(stage: &Stage, contestant: &Contestant) -> Result<Fi
         stage.rabbit.put_on_time(queue, begin, messages),
     )?;
     running.stop().await?;
-    let load = pbx.load().await?;
-    Ok(figures([
-        ("seconds", (ended.at - begin).as_secs_f64()),
-        ("calls", float(load.calls)),
-        (
-            "agents_per_call",
-            float(load.agents) / float(load.calls.max(1)),
-        ),
-    ]))
+    let mut figures = load_figures(pbx.load().await?);
+    let seconds = (ended.at - begin).as_secs_f64();
+    figures.insert("seconds".to_owned(), seconds);
+    Ok(figures)
 }
