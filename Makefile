@@ -57,7 +57,7 @@ engine-cost engine-cost-update:
 	target/release/engine-cost $(COST) bench/engine/cost.toml
 
 # A million waiting jobs need more memory than tests do.
-BENCH = CLOCKOUT_NODE_MEMORY=6GiB scripts/with-rabbitmq target/release/clockout-bench
+BENCH = NODE_MEMORY=6GiB scripts/with-rabbitmq target/release/clockout-bench
 PEERS := aio-pika celery-batches node-amqplib plain
 
 .PHONY: bench bench-quick

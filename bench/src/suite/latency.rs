@@ -51,6 +51,7 @@ pub(super) fn cases(quick: bool) -> Vec<Case> {
         case("linger as by default", Contestant::clockout()),
         case("linger 0", peers::node().with("LINGER_MS", 0)),
         case("linger 20 ms", peers::node().with("LINGER_MS", 20)),
+        case("linger 0", peers::aio_pika().with("LINGER_MS", 0)),
         case("linger 20 ms", peers::aio_pika().with("LINGER_MS", 20)),
         case("linger 20 ms", peers::celery().with("LINGER_MS", 20)),
         case("no batches", peers::plain()),
