@@ -37,9 +37,14 @@ use retry::Schedule;
 use telling::Telling;
 use verdict::CallResult;
 
-/// Most agents held at once, over all jobs: at this many no further delivery is handed in, however many jobs prefetch
-/// allows. One more job of 500 agents may come on top.
-pub const AGENTS_HELD_MAX: usize = 20_000;
+/// Agents held for each job of prefetch. At this many no further delivery is handed in, so that jobs of many agents need no
+/// more memory than as many of one or two; one more job may come on top.
+const AGENTS_PER_PREFETCH: usize = 2;
+
+/// Most agents held at once, over all jobs.
+fn agents_held_max(prefetch: NonZeroUsize) -> usize {
+    prefetch.get().saturating_mul(AGENTS_PER_PREFETCH)
+}
 
 /// The time of an event, twice: one clock to measure with, one to compare with the producers' clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -358,9 +363,9 @@ impl Engine {
         .min()
     }
 
-    /// Whether another delivery may be handed in; `false` while [`AGENTS_HELD_MAX`] is reached.
+    /// Whether another delivery may be handed in; `false` while twice as many agents as prefetch are held.
     pub fn has_room(&self) -> bool {
-        self.ledger.owed() < AGENTS_HELD_MAX
+        self.ledger.owed() < agents_held_max(self.settings.prefetch)
     }
 
     pub fn snapshot(&self) -> Snapshot {

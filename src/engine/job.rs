@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+/// Most agents of one job, repeats included (CONTRACT §2).
+pub const AGENTS_MAX: usize = 500;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);

@@ -10,9 +10,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::AGENTS_HELD_MAX;
+use super::agents_held_max;
 use super::bounded::Fifo;
-use super::job::{Agent, Epoch, JobId, OutcomeId, PbxQueue, Timestamp};
+use super::job::{AGENTS_MAX, Agent, Epoch, JobId, OutcomeId, PbxQueue, Timestamp};
 use super::outcome::{Outcome, Status};
 use super::verdict::Progress;
 use header::{Burial, Header};
@@ -22,11 +22,7 @@ use ring::Position;
 /// Most outcomes remembered.
 const OUTCOMES_MAX: usize = 100_000;
 
-/// Outcomes and unfinished items that are remembered whatever their size. More than the engine can hold at once, so nothing
-/// that RabbitMQ may deliver again is forgotten before it comes.
-const REMEMBERED_MIN: usize = 2 * AGENTS_HELD_MAX;
-
-/// Most bytes of outcomes beyond [`REMEMBERED_MIN`]. The usual one needs 100 to 130.
+/// Most bytes of outcomes, beyond those that are remembered in any case. The usual one needs 100 to 130.
 const OUTCOME_BYTES_MAX: usize = 14 << 20;
 
 /// Most bytes of contexts and other echoes that are too large to be packed, unless more jobs can be held than they are for.
@@ -53,15 +49,17 @@ pub(super) struct Recalled {
 impl Memory {
     /// `prefetch`: most jobs that RabbitMQ may deliver again.
     pub(super) fn new(dedup_window: Duration, prefetch: NonZeroUsize) -> Self {
+        // More than the engine can hold at once, so nothing that RabbitMQ may deliver again is forgotten before it comes.
+        let in_any_case = 2 * (agents_held_max(prefetch) + AGENTS_MAX);
         Self {
             dedup_window,
             outcomes: Log::new(Bounds {
                 outcomes: OUTCOMES_MAX,
-                outcomes_min: REMEMBERED_MIN,
+                outcomes_min: in_any_case,
                 bytes: OUTCOME_BYTES_MAX,
                 echo_bytes: ECHO_BYTES_MAX.max(prefetch.get().saturating_mul(ECHO_BYTES_EACH)),
             }),
-            unfinished: Fifo::new(REMEMBERED_MIN),
+            unfinished: Fifo::new(in_any_case),
         }
     }
 

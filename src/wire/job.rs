@@ -17,6 +17,7 @@ use reading::Reading;
 use value::{Agents, Problem};
 
 use super::Incoming;
+pub(super) use crate::engine::job::AGENTS_MAX;
 use crate::engine::job::{
     Action, Agent, Echo, Job, JobHead, JobId, OutcomeId, PbxQueue, Timestamp,
 };
@@ -24,8 +25,6 @@ use crate::engine::outcome::{Conclusion, Outcome};
 
 /// Largest body of a job, and the bounds of its parts (CONTRACT §2).
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Repeats included.
-pub(super) const AGENTS_MAX: usize = 500;
 const CORRELATION_ID_CHARS_MAX: usize = 256;
 const REASON_CHARS_MAX: usize = 256;
 const CONTEXT_BYTES_MAX: usize = 4096;
