@@ -81,6 +81,15 @@ bench-build:
 target/bench/peers/%:
 	@bench/peers/$*/install $@
 
+.PHONY: plots
+plots: target/bench/plots ## Draw the pictures and fill in the tables of docs/performance.md from bench/results
+	$</bin/python bench/plots/plots.py bench/results docs/performance.md
+
+target/bench/plots: bench/plots/requirements.txt
+	@scripts/ensure python
+	python3 -m venv $@
+	$@/bin/pip install --quiet --requirement $<
+
 .PHONY: bench-engine
 bench-engine: ## Measure the engine alone: jobs per second
 	@scripts/ensure cc

@@ -1,0 +1,217 @@
+"""Draws the pictures of docs/performance.md and fills in its tables, from what was measured.
+
+    plots.py RESULTS PAGE.md
+
+RESULTS is a folder: soak.json if there was one, and any other JSON file is of the suite, whole or in parts. What was not
+measured is not drawn. Pictures go into a folder beside the page that is named like it. A table stands in the page between two comments: `<!-- drain · runs of 500 -->`
+and `<!-- end -->`; the first names a part and a table of the results.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+# Text stays text, and a run of the same figures draws the same bytes.
+matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "clockout", "font.size": 9, "figure.dpi": 100})
+
+from matplotlib import pyplot  # noqa: E402  the backend is chosen first
+
+OURS, THEIRS, LEAST = "#1a7f64", "#9aa5b1", "#c9a227"
+
+# Figure, heading, digits; a column without a figure in any row of a table is left out.
+COLUMNS = [
+    ("jobs_per_second", "jobs/s", 0),
+    ("to_floor", "of the floor", 2),
+    ("clockout_times", "clockout is times", 2),
+    ("p50_ms", "p50 ms", 1),
+    ("p90_ms", "p90 ms", 1),
+    ("p99_ms", "p99 ms", 1),
+    ("max_ms", "max ms", 1),
+    ("seconds", "seconds to the last agent", 2),
+    ("to_defaults", "of defaults", 2),
+    ("start_ms", "ms to consuming", 0),
+    ("worker_cpu_ms_per_1000", "worker CPU ms/1000", 1),
+    ("cpu_to_floor", "of the floor's", 2),
+    ("cpu_to_least", "of the first's", 2),
+    ("broker_cpu_ms_per_1000", "broker CPU ms/1000", 1),
+    ("agents_per_call", "agents per call", 1),
+    ("calls", "calls", 0),
+    ("peak_mib", "peak MiB", 1),
+]
+
+
+def main(results, page):
+    read = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("*.json"))}
+    soak = read.pop("soak", None)
+    suites = list(read.values())
+    rows = [row for suite in suites for row in suite["rows"]]
+    page = Path(page)
+    folder = page.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for part, draw in [("drain", drain), ("latency", latency), ("shift-end", shift_end), ("growth", growth)]:
+        if names(rows, part):
+            save(draw(rows), folder / f"{part}.svg")
+    if soak:
+        save(drawn_soak(soak), folder / "soak.svg")
+    page.write_text(filled(page.read_text(), suites, rows, soak))
+
+
+def save(figure, path):
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+
+
+def drain(rows):
+    """Jobs per second of everyone at a PBX of 5 ms, as a share of the floor of the same round."""
+    tables = names(rows, "drain")
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(9, 3.2), sharex=True)
+    for axis, table in zip(axes, tables):
+        bars = [row for row in of(rows, "drain", table) if row["who"] != "floor" or row["case"] == "whole"]
+        bars.sort(key=lambda row: row["figures"]["to_floor"]["median"])
+        labels = [f"{row['who']}, {row['case']}" for row in bars]
+        spread(axis.barh, bars, "to_floor", labels, horizontal=True)
+        axis.axvline(1, color=LEAST, linewidth=1)
+        axis.set_title(f"jobs/s, {table}; floor = 1")
+    figure.tight_layout()
+    return figure
+
+
+def latency(rows):
+    (table,) = names(rows, "latency")
+    bars = of(rows, "latency", table)
+    figure, axis = pyplot.subplots(figsize=(9, 3))
+    labels = [f"{row['who']}, {row['case']}" for row in bars]
+    for offset, (name, shade) in enumerate([("p50_ms", 1.0), ("p90_ms", 0.6), ("p99_ms", 0.3)]):
+        values = [row["figures"][name]["median"] for row in bars]
+        positions = [place + (offset - 1) * 0.27 for place in range(len(bars))]
+        axis.barh(positions, values, height=0.25, color=colours(bars), alpha=shade, label=name.removesuffix("_ms"))
+    axis.set_yticks(range(len(bars)), labels)
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    axis.set_xlabel(f"ms from due to outcome received ({table}); dark p50, pale p99")
+    figure.tight_layout()
+    return figure
+
+
+def shift_end(rows):
+    tables = names(rows, "shift-end")
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(9, 2.6), sharey=True, squeeze=False)
+    for axis, table in zip(axes[0], tables):
+        bars = of(rows, "shift-end", table)
+        spread(axis.bar, bars, "seconds", [row["case"] for row in bars])
+        axis.set_title(table, fontsize=8)
+    axes[0][0].set_ylabel("s to the last agent")
+    figure.tight_layout()
+    return figure
+
+
+def growth(rows):
+    tables = names(rows, "growth")
+    figure, axes = pyplot.subplots(2, len(tables), figsize=(9, 4.2), sharey="row", squeeze=False)
+    for column, table in enumerate(tables):
+        bars = of(rows, "growth", table)
+        labels = [row["case"] for row in bars]
+        for line, (name, title) in enumerate(
+            [("worker_cpu_ms_per_1000", "worker CPU, ms per 1,000 agents"), ("peak_mib", "peak memory, MiB")]
+        ):
+            spread(axes[line][column].bar, bars, name, labels)
+            axes[line][0].set_ylabel(title, fontsize=8)
+        axes[1][column].set_xlabel(table)
+        axes[1][column].axhline(64, color=LEAST, linewidth=1)
+    figure.tight_layout()
+    return figure
+
+
+def drawn_soak(soak):
+    figure, axes = pyplot.subplots(3, 1, figsize=(9, 4.2), sharex=True)
+    minutes = [look["seconds"] / 60 for look in soak["looks"]]
+    for axis, (name, title) in zip(axes, [("memory_mib", "resident MiB"), ("handles", "handles"), ("tasks", "tasks")]):
+        axis.plot(minutes, [look[name] for look in soak["looks"]], color=OURS, linewidth=1)
+        axis.set_ylabel(title)
+        axis.set_ylim(bottom=0)
+    axes[-1].set_xlabel("minutes")
+    figure.tight_layout()
+    return figure
+
+
+def spread(draw, rows, name, labels, horizontal=False):
+    """Medians as bars, with the range of all rounds."""
+    figures = [row["figures"][name] for row in rows]
+    medians = [figure["median"] for figure in figures]
+    below = [figure["median"] - figure["least"] for figure in figures]
+    above = [figure["most"] - figure["median"] for figure in figures]
+    errors = {("xerr" if horizontal else "yerr"): [below, above]}
+    draw(labels, medians, color=colours(rows), ecolor="#333", error_kw={"linewidth": 0.8}, **errors)
+
+
+def colours(rows):
+    return [{"clockout": OURS, "floor": LEAST}.get(row["who"], THEIRS) for row in rows]
+
+
+def names(rows, part):
+    return list(dict.fromkeys(row["table"] for row in rows if row["part"] == part))
+
+
+def of(rows, part, table):
+    return [row for row in rows if (row["part"], row["table"]) == (part, table)]
+
+
+def filled(text, suites, rows, soak):
+    def fill(match):
+        part, _, table = match[1].partition(" · ")
+        if part == "origin":
+            body = origin(suites)
+        elif part == "soak":
+            body = soaked(soak)
+        else:
+            body = table_of(of(rows, part, table)) or sys.exit(f"no results for: {match[1]}")
+        return f"<!-- {match[1]} -->\n{body}\n<!-- end -->"
+
+    return re.sub(r"<!-- (?!end)([^>]+?) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def origin(suites):
+    first, machine = suites[0], suites[0]["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    return (
+        f"Measured on {first['date'][:10]}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"Linux {machine['kernel']}, broker and PBX on the same machine; {versions}."
+    )
+
+
+def soaked(soak):
+    told = soak["told"]
+    lines = [
+        f"{told['jobs']:,} jobs, {told['outcomes']:,} outcomes ({told['outcomes_owed']:,} owed); "
+        f"jobs untold: {told['untold']}, told more often than owed: {told['overtold']}"
+    ]
+    for name, title in [("memory_mib", "resident MiB"), ("handles", "file handles"), ("tasks", "tasks")]:
+        trend = soak[name]
+        lines.append(
+            f"{title}, second half: mean {trend['mean']:.1f} ({trend['least']:.1f}–{trend['most']:.1f}), "
+            f"trend {trend['per_hour']:+.2f} an hour"
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def table_of(rows):
+    columns = [column for column in COLUMNS if any(column[0] in row["figures"] for row in rows)]
+    head = ["", ""] + [heading for _, heading, _ in columns]
+    lines = [head, ["---", "---"] + ["--:"] * len(columns)]
+    for row in rows:
+        lines.append([row["who"], row["case"]] + [cell(row["figures"].get(name), digits) for name, _, digits in columns])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+
+
+def cell(figure, digits):
+    if figure is None:
+        return ""
+    median, least, most = (f"{figure[key]:,.{digits}f}" for key in ("median", "least", "most"))
+    return median if least == most else f"**{median}** ({least}–{most})"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
