@@ -68,8 +68,8 @@ impl Node {
         self.order(&["stop"]);
     }
 
-    /// As by a power failure; what is durable stays for [`Node::start_again`]. A quorum queue declared less than half a
-    /// second before may stay without a leader for ever: RabbitMQ writes its list of them with that delay.
+    /// As by a power failure; what is durable stays for [`Node::start_again`]. But RabbitMQ confirms a declaration before it
+    /// is on disk: an exchange declared just before may be gone, and a quorum queue without a leader for ever.
     pub fn kill(&self) {
         self.order(&["kill"]);
     }
