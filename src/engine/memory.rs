@@ -78,33 +78,28 @@ impl Memory {
         let seen = outcome.status() != Status::Invalid
             && (now.saturating_sub(header.ended) <= self.dedup_window || known());
         if seen {
-            return Some(self.tell_again(at, header.burial, epoch, outcome));
+            let bury = match header.burial {
+                Burial::Settled => false,
+                Burial::UnderWay(since) => since < epoch,
+                Burial::Owed => true,
+            };
+            return Some(self.tell_again(at, bury, epoch, outcome));
         }
         // Its job is admitted anew: what comes of that is the outcome from now on.
         self.outcomes.forget(id, at);
         None
     }
 
-    /// The outcome of an invalid message that RabbitMQ delivers again.
+    /// The outcome of an invalid message that RabbitMQ delivers again. A dead letter of it that is under way belongs to a
+    /// message of the same bytes, which is no reason to let this one go without.
     pub(super) fn recall_invalid(&mut self, id: OutcomeId, epoch: Epoch) -> Option<Recalled> {
         let at = self.outcomes.find(id)?;
         let (header, outcome) = self.outcomes.get(at)?;
-        (outcome.status() == Status::Invalid)
-            .then(|| self.tell_again(at, header.burial, epoch, outcome))
+        let bury = header.burial != Burial::Settled;
+        (outcome.status() == Status::Invalid).then(|| self.tell_again(at, bury, epoch, outcome))
     }
 
-    fn tell_again(
-        &mut self,
-        at: Position,
-        burial: Burial,
-        epoch: Epoch,
-        outcome: Outcome,
-    ) -> Recalled {
-        let bury = match burial {
-            Burial::Settled => false,
-            Burial::UnderWay(since) => since < epoch,
-            Burial::Owed => true,
-        };
+    fn tell_again(&mut self, at: Position, bury: bool, epoch: Epoch, outcome: Outcome) -> Recalled {
         if bury {
             self.outcomes.set_burial(at, Burial::UnderWay(epoch));
         }
@@ -206,5 +201,20 @@ mod tests {
         assert!(memory.recall_invalid(invalid.id, Epoch(2)).is_some());
         let corrected = memory.recall(invalid.id, Duration::ZERO, Epoch(2), || false);
         assert!(corrected.is_none());
+    }
+
+    /// Invariant 1: while the letter of the one waits for its confirm, the other may not be acknowledged without.
+    #[test]
+    fn of_two_invalid_messages_of_the_same_bytes_each_is_buried_until_a_letter_is_confirmed() {
+        let invalid = outcome(Code::MalformedJson);
+        let mut memory = Memory::new(WINDOW, NonZeroUsize::MIN);
+        memory.remember(&invalid, Duration::ZERO, Some(Epoch(2)));
+        let again = |memory: &mut Memory| {
+            let recalled = memory.recall_invalid(invalid.id, Epoch(2));
+            recalled.map(|told| told.bury)
+        };
+        assert_eq!(again(&mut memory), Some(true));
+        memory.buried(invalid.id);
+        assert_eq!(again(&mut memory), Some(false));
     }
 }

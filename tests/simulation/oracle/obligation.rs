@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clockout::engine::batch::Cause;
-use clockout::engine::job::{Action, Agent, Job, Target, Ticket};
+use clockout::engine::job::{Action, Agent, Job, Target, Ticket, Timestamp};
 use clockout::engine::outcome::{BatchRef, Code, Conclusion};
 use clockout::engine::verdict::Answer;
 use clockout::engine::{Now, Settings};
@@ -65,6 +65,16 @@ pub(super) struct Obligation {
     pub(super) ended: Option<Duration>,
     pub(super) told: Option<Conclusion>,
     pub(super) letter: Letter,
+    /// What the dedup window has let go of under the same id.
+    earlier: Vec<Life>,
+}
+
+/// A request for an agent, however long ago: what CONTRACT §4.6 weighs others against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) first_arrival: u64,
+    pub(super) requested_at: Option<Timestamp>,
+    carried_out: bool,
 }
 
 /// One delivery.
@@ -80,10 +90,12 @@ pub(super) struct Arrival<'s> {
 impl Arrival<'_> {
     /// Brings an obligation: a new one, one that is known, or one that the dedup window has let go.
     pub(super) fn bring(self, job: &Arc<Job>, target: Target, obligations: &mut Obligations) {
-        let known = obligations.remove(&target.outcome_id);
-        // What RabbitMQ itself delivers again is known however late it comes.
-        let known = known.filter(|known| self.redelivered || !known.is_forgotten(self.moment));
-        let mut obligation = known.unwrap_or_else(|| self.fresh(job, target, obligations));
+        let mut obligation = match obligations.remove(&target.outcome_id) {
+            // What RabbitMQ itself delivers again is known however late it comes.
+            Some(known) if self.redelivered || !known.is_forgotten(self.moment) => known,
+            Some(forgotten) => self.fresh(job, target, forgotten.lives().collect(), obligations),
+            None => self.fresh(job, target, Vec::new(), obligations),
+        };
         if obligation.tickets.is_empty() {
             obligation.arrival = self.number;
             obligation.delivered = self.moment.now.elapsed;
@@ -92,14 +104,21 @@ impl Arrival<'_> {
         obligations.insert(target.outcome_id, obligation);
     }
 
-    fn fresh(self, job: &Arc<Job>, target: Target, others: &Obligations) -> Obligation {
+    fn fresh(
+        self,
+        job: &Arc<Job>,
+        target: Target,
+        earlier: Vec<Life>,
+        others: &Obligations,
+    ) -> Obligation {
+        let newer = |life: Life| job.requested_at.is_some() && life.requested_at > job.requested_at;
         // Whether a newer request for the same agent waits or was carried out.
         let outdated_by = |other: &Obligation| {
-            other.is_at(job, target.agent)
-                && job.requested_at.is_some()
-                && other.job.requested_at > job.requested_at
-                && (other.asks(self.moment) || other.is_carried_out())
+            let waits = other.asks(self.moment) && newer(other.life());
+            let was_done = other.lives().any(|life| life.carried_out && newer(life));
+            other.is_at(job, target.agent) && (waits || was_done)
         };
+        let was_done = earlier.iter().any(|&life| life.carried_out && newer(life));
         Obligation {
             job: Arc::clone(job),
             agent: target.agent,
@@ -107,12 +126,13 @@ impl Arrival<'_> {
             arrival: self.number,
             delivered: self.moment.now.elapsed,
             tickets: BTreeSet::new(),
-            stale: others.values().any(outdated_by),
+            stale: was_done || others.values().any(outdated_by),
             attempts: Vec::new(),
             first_called: None,
             ended: None,
             told: None,
             letter: Letter::None,
+            earlier,
         }
     }
 }
@@ -150,6 +170,19 @@ impl Obligation {
             .ended
             .is_some_and(|ended| ended + window < moment.now.elapsed);
         over && self.tickets.is_empty()
+    }
+
+    fn life(&self) -> Life {
+        Life {
+            first_arrival: self.first_arrival,
+            requested_at: self.job.requested_at,
+            carried_out: self.is_carried_out(),
+        }
+    }
+
+    /// This one and those before it.
+    pub(super) fn lives(&self) -> impl Iterator<Item = Life> {
+        self.earlier.iter().copied().chain([self.life()])
     }
 
     pub(super) fn is_at(&self, job: &Job, agent: Agent) -> bool {

@@ -129,7 +129,9 @@ fn keeps_the_text(o: &Obligation, conclusion: &Conclusion) -> bool {
 
 /// A newer request was there before it, or a pause's remove came after it and succeeded.
 fn is_superseded(o: &Obligation, by: &Obligation, conclusion: &Conclusion) -> bool {
-    let newer = by.first_arrival < o.first_arrival && by.job.requested_at > o.job.requested_at;
+    let newer = by
+        .lives()
+        .any(|life| life.first_arrival < o.first_arrival && life.requested_at > o.job.requested_at);
     let absent = [Answer::Done, Answer::Absent].map(|answer| Some(Seen::Item(answer)));
     let replaced = by.first_arrival > o.first_arrival
         && (o.job.action, by.job.action) == (Action::Pause, Action::Remove)
