@@ -39,5 +39,6 @@ mod pbx_calls;
 mod repeats;
 mod requests;
 mod standby;
+#[path = "../support/mod.rs"]
 mod support;
 mod turned_away;

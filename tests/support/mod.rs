@@ -1,4 +1,5 @@
-//! The stage for tests against real parts: a RabbitMQ, the worker's binary, a client that plays producer and consumer.
+//! The stage for tests against real parts: a RabbitMQ, the worker's binary, a client that plays producer and consumer. Every
+//! test binary that needs them takes it in by its path.
 //!
 //! [`stage()`] gives a test a virtual host of its own on the run's one broker, and a simulated PBX; a test that kills or freezes its
 //! broker starts a [`Node`] of its own. Whatever is started here ends with its owner, and at the latest with the
