@@ -6,6 +6,7 @@
 pub mod client;
 mod connection;
 mod intake;
+mod nodes;
 mod publisher;
 mod receipt;
 mod session;
@@ -17,7 +18,7 @@ use lapin::types::ShortString;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use settings::{ClientIdentity, Names, Settings, Tls};
+pub use settings::{Address, Addresses, ClientIdentity, Names, Settings, Tls};
 
 use crate::engine::job::{Epoch, Ticket};
 use crate::engine::{Disposition, Published, TellId};

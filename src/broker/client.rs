@@ -13,7 +13,8 @@ use lapin::options::{
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::time::timeout;
 
-use super::connection::{BadAddress, ConnectError, Connector};
+use super::connection::{BadAddress, ConnectError};
+use super::nodes::Nodes;
 use super::topology::{self, TopologyError};
 use super::{Names, Settings, short};
 
@@ -69,7 +70,7 @@ impl Client {
     /// `role` tells the connection apart in RabbitMQ's listings.
     pub async fn connect(settings: &Settings, role: &str) -> Result<Self, ClientError> {
         let connect = async || -> Result<Self, Why> {
-            let connection = Connector::new(settings)?.connect(role).await?;
+            let connection = Nodes::new(settings)?.connect(role).await?;
             let publishing = connection.create_channel().await?;
             publishing
                 .confirm_select(ConfirmSelectOptions { nowait: false })

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Settings, Tls};
+use super::{Address, Settings, Tls};
 
 /// For TCP and TLS, unless the URL says otherwise (`connection_timeout`, in milliseconds).
 const TRANSPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const NOT_ALLOWED: u16 = 530;
 /// The settings can never lead to a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadAddress {
-    #[error("amqp.url is no amqp:// or amqps:// URL")]
+    #[error("amqp.url or amqp.urls holds what is no amqp:// or amqps:// URL")]
     Url,
     #[error("amqp.ca_file, amqp.cert_file or amqp.key_file cannot be used: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
@@ -52,12 +52,12 @@ pub(super) enum ConnectError {
     #[error("{address} and this worker do not agree on TLS: {reason}")]
     Tls { address: String, reason: String },
     #[error(
-        "{address} refuses the login of user `{user}`: correct the user or password of amqp.url"
+        "{address} refuses the login of user `{user}`: correct the user or password in its URL"
     )]
     Login { address: String, user: String },
     #[error(
         "{address} does not let user `{user}` into virtual host `{vhost}`: create it, give the user rights on it, \
-         or correct amqp.url ({reply})"
+         or correct its URL ({reply})"
     )]
     VirtualHost {
         address: String,
@@ -72,7 +72,7 @@ pub(super) enum ConnectError {
     },
 }
 
-/// Opens any number of connections to the same place.
+/// Opens any number of connections to the same node.
 pub(super) struct Connector {
     uri: AMQPUri,
     tls: Option<RustlsConnector>,
@@ -82,8 +82,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(settings: &Settings) -> Result<Self, BadAddress> {
-        let url = settings.url.expose_secret();
+    pub(super) fn new(settings: &Settings, address: &Address) -> Result<Self, BadAddress> {
+        let url = address.url.expose_secret();
         let mut uri: AMQPUri = url.parse().map_err(|_| BadAddress::Url)?;
         if let Some(host) = ipv6_host(url) {
             host.clone_into(&mut uri.authority.host);
@@ -97,8 +97,13 @@ impl Connector {
             uri,
             tls,
             name: settings.connection_name.clone(),
-            address: settings.address.clone(),
+            address: address.shown.clone(),
         })
+    }
+
+    /// Where it connects to, for logs.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// `role` tells the worker's connections apart in RabbitMQ's listings.

@@ -8,10 +8,7 @@ use secrecy::{SecretSlice, SecretString};
 /// Where RabbitMQ is, how to reach it and what stands there (CONTRACT §1, §7).
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `amqp://` or `amqps://`, with credentials: never print it, use [`Settings::address`].
-    pub url: SecretString,
-    /// `url` without its password, for logs.
-    pub address: String,
+    pub addresses: Addresses,
     pub tls: Tls,
     pub names: Names,
     /// Whether to declare the topology, or only to check that it stands.
@@ -22,6 +19,22 @@ pub struct Settings {
     pub delivery_limit: NonZeroU32,
     /// What RabbitMQ shows of this connection in its own listings.
     pub connection_name: String,
+}
+
+/// The nodes of one RabbitMQ, tried in turn.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    pub first: Address,
+    pub others: Vec<Address>,
+}
+
+/// Where a node of RabbitMQ is.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// `amqp://` or `amqps://`, with credentials.
+    pub url: SecretString,
+    /// `url` without its password, for logs.
+    pub shown: String,
 }
 
 /// What `amqps://` trusts and shows, as PEM.

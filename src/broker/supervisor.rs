@@ -1,4 +1,5 @@
-//! Builds a session, serves until it is lost, waits, builds the next: for ever, from the first start on.
+//! Builds a session, serves until it is lost, waits, builds the next: for ever, from the first start on. The nodes of a
+//! cluster take turns, and only when none of them can be used is there a wait.
 //!
 //! Gives up in one case only: what stands in RabbitMQ contradicts the settings before a session ever stood, which no
 //! waiting mends. Ends at [`Command::Close`], whatever it is waiting for.
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::connection::Connector;
+use super::nodes::Nodes;
 use super::session::{Desk, Session, SessionError};
 use super::topology::TopologyError;
 use super::{Command, Event, Settings};
@@ -20,8 +21,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const STEADY_AFTER: Duration = WAIT_MAX;
 
 pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
-    let connector = match Connector::new(&settings) {
-        Ok(connector) => connector,
+    let mut nodes = match Nodes::new(&settings) {
+        Ok(nodes) => nodes,
         Err(why) => {
             let why = why.to_string();
             return desk.tell(Event::Unusable { why }).await;
@@ -30,16 +31,18 @@ pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
     let mut backoff = Backoff::new(seed);
     let mut epoch = Epoch(1);
     let mut stood = false;
+    let mut failed_in_a_row = 0;
     loop {
-        let building = Session::build(&connector, &settings, epoch);
+        let building = Session::build(nodes.current(), &settings, epoch);
         let Some(built) = desk.unless_closed(building).await else {
             break;
         };
         match built {
             Ok(session) => {
-                let address = &settings.address;
+                let address = nodes.current().address();
                 tracing::info!(epoch = epoch.0, "connected to RabbitMQ at {address}");
                 stood = true;
+                failed_in_a_row = 0;
                 let Err(why) = serve(session, epoch, &mut desk, &mut backoff).await else {
                     break;
                 };
@@ -56,7 +59,12 @@ pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
                 let why = why.to_string();
                 tracing::warn!(why, "cannot use RabbitMQ yet, trying again: {why}");
                 desk.tell(Event::Unreachable { why }).await;
+                failed_in_a_row += 1;
             }
+        }
+        nodes.pass_on();
+        if failed_in_a_row % nodes.count() != 0 {
+            continue;
         }
         if desk.unless_closed(sleep(backoff.wait())).await.is_none() {
             break;

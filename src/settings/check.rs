@@ -154,6 +154,21 @@ impl Check {
         Some(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
+    /// Secrets given as a list, or in a file with one a line.
+    pub(super) fn secrets(
+        &mut self,
+        key: &str,
+        inline: Vec<String>,
+        path: Option<String>,
+    ) -> Option<Vec<String>> {
+        if path.is_none() {
+            return Some(inline);
+        }
+        let text = self.secret(key, None, path)?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        Some(lines.map(str::to_owned).collect())
+    }
+
     /// The content of a PEM file that holds at least one part with this label. `None` also if none was given.
     pub(super) fn pem(&mut self, key: &str, path: Option<String>, label: &str) -> Option<Vec<u8>> {
         let path = path?;

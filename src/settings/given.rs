@@ -15,6 +15,12 @@ pub(super) struct Given {
     pub(super) origin: Origin,
 }
 
+impl Given {
+    fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(Vec::is_empty)
+    }
+}
+
 /// The settings of all layers together, and where each came from.
 pub(super) struct Merged {
     pub(super) raw: Raw,
@@ -24,13 +30,14 @@ pub(super) struct Merged {
 
 /// Lays the layers over the defaults, the last one on top.
 ///
-/// A layer that gives a secret in one way (inline or as a file) overrides the other way too: else an environment could
-/// not replace the `api_key` of a file by an `api_key_file`.
+/// A layer that gives a secret in one way (inline or as a file) overrides the other ways too: else an environment could
+/// not replace the `api_key` of a file by an `api_key_file`. An empty list gives nothing, and overrides its own key alone.
 pub(super) fn merge(layers: impl IntoIterator<Item = Vec<Given>>, keys: &Keys) -> Merged {
     let mut values = BTreeMap::new();
     for layer in layers {
-        for twin in layer.iter().filter_map(|given| keys.twin(&given.key)) {
-            values.remove(&twin);
+        let telling = layer.iter().filter(|given| !given.is_empty_list());
+        for rival in telling.flat_map(|given| keys.rivals(&given.key)) {
+            values.remove(&rival);
         }
         values.extend(
             layer

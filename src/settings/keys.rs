@@ -50,6 +50,9 @@ impl Kind {
 /// Prefix of every environment variable that is a setting.
 pub(super) const PREFIX: &str = "CLOCKOUT_";
 
+/// The ways to say where RabbitMQ is, of which one counts.
+const ADDRESSES: [&str; 4] = ["amqp.url", "amqp.url_file", "amqp.urls", "amqp.urls_file"];
+
 /// All keys with their kinds, dotted: `pbx.texts.retry`.
 #[derive(Debug)]
 pub(super) struct Keys(BTreeMap<String, Kind>);
@@ -78,13 +81,20 @@ impl Keys {
         self.0.keys().any(starts)
     }
 
-    /// The other way to give the same secret: `pbx.api_key` and `pbx.api_key_file` are twins.
-    pub(super) fn twin(&self, key: &str) -> Option<String> {
+    /// The other ways to give the same: `pbx.api_key_file` for `pbx.api_key`, and each of [`ADDRESSES`] for the others.
+    pub(super) fn rivals(&self, key: &str) -> Vec<String> {
+        if ADDRESSES.contains(&key) {
+            let others = ADDRESSES.into_iter().filter(|other| *other != key);
+            return others.map(str::to_owned).collect();
+        }
         let twin = match key.strip_suffix("_file") {
             Some(inline) => inline.to_owned(),
             None => format!("{key}_file"),
         };
-        self.0.contains_key(&twin).then_some(twin)
+        Some(twin)
+            .filter(|twin| self.0.contains_key(twin))
+            .into_iter()
+            .collect()
     }
 
     /// The key that this environment variable sets.
@@ -142,18 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn only_secrets_have_twins() {
+    fn only_secrets_can_be_given_in_several_ways() {
         let keys = Keys::known();
-        let twins: Vec<_> = keys
+        let secrets: Vec<_> = keys
             .0
             .keys()
-            .filter(|key| keys.twin(key).is_some())
+            .filter(|key| !keys.rivals(key).is_empty())
             .collect();
         assert_eq!(
-            twins,
+            secrets,
             [
                 "amqp.url",
                 "amqp.url_file",
+                "amqp.urls",
+                "amqp.urls_file",
                 "pbx.api_key",
                 "pbx.api_key_file",
                 "pbx.password",

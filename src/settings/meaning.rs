@@ -1,5 +1,6 @@
 //! From raw settings to what they mean, and whether they fit together.
 
+mod amqp;
 mod broker;
 mod engine;
 mod pbx;

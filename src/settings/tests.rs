@@ -56,8 +56,8 @@ fn problem_of(variable: &str, value: &str) -> String {
 fn every_default_is_the_one_of_contract_7() {
     let defaults = serde_json::to_value(Raw::default()).unwrap();
     let contract = serde_json::json!({
-        "amqp": { "url": "amqp://guest:guest@127.0.0.1:5672/%2f", "url_file": null, "ca_file": null,
-            "cert_file": null, "key_file": null },
+        "amqp": { "url": "amqp://guest:guest@127.0.0.1:5672/%2f", "url_file": null, "urls": [], "urls_file": null,
+            "ca_file": null, "cert_file": null, "key_file": null },
         "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "prefetch": 2000, "max_age": "1h",
             "dedup_window": "10m", "delivery_limit": 100 },
         "pbx": { "name": "default", "base_url": null, "ca_file": null, "api_key": null, "api_key_file": null,
@@ -86,7 +86,10 @@ fn every_default_is_the_one_of_contract_7() {
 #[test]
 fn the_defaults_mean_what_they_say() {
     let settings = load(&[URL]).unwrap();
-    assert_eq!(settings.broker.address, "amqp://guest@127.0.0.1:5672/%2f");
+    assert_eq!(
+        settings.broker.addresses.first.shown,
+        "amqp://guest@127.0.0.1:5672/%2f"
+    );
     assert_eq!(settings.broker.prefetch.get(), 2000);
     assert_eq!(
         settings.broker.names.results_queue.as_deref(),
@@ -214,6 +217,8 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
             "CLOCKOUT_AMQP_URL",
             &["", "amqp://u:p@[::1]/%2f", "http://localhost"],
         ),
+        ("CLOCKOUT_AMQP_URLS", &["amqp://a,http://b", "[\"\"]"]),
+        ("CLOCKOUT_AMQP_URLS_FILE", &["/nonexistent"]),
         ("CLOCKOUT_AMQP_CERT_FILE", &["/nonexistent"]),
     ] {
         for value in values {
@@ -285,7 +290,7 @@ fn flags_override_the_environment_and_that_the_file() {
         ..Arguments::default()
     };
     let settings = Settings::load(&arguments, variables(&environment)).unwrap();
-    assert_eq!(settings.broker.address, "amqp://a@flag");
+    assert_eq!(settings.broker.addresses.first.shown, "amqp://a@flag");
     assert_eq!(settings.pbx_name, "environment");
     assert_eq!(settings.pbx.base_url, "http://file");
     assert_eq!(settings.engine.prefetch.get(), 1);
@@ -314,7 +319,57 @@ fn a_secret_is_read_from_a_file_without_its_last_line_break() {
     assert_eq!(settings.pbx.api_key.unwrap().expose_secret(), "hush");
     let (_dir, path) = written("amqp://a:b@c/d\r\n");
     let settings = load_file(&format!("[amqp]\nurl_file = {path:?}\n"), &[URL]).unwrap();
-    assert_eq!(settings.broker.url.expose_secret(), "amqp://a:b@c/d");
+    assert_eq!(
+        settings.broker.addresses.first.url.expose_secret(),
+        "amqp://a:b@c/d"
+    );
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_given_in_place_of_one_url() {
+    let shown = |settings: Settings| -> Vec<String> {
+        let addresses = settings.broker.addresses;
+        let all = std::iter::once(addresses.first).chain(addresses.others);
+        all.map(|address| address.shown).collect()
+    };
+    let three = [URL, ("CLOCKOUT_AMQP_URLS", "amqp://a, amqp://b, amqp://c")];
+    let nodes = ["amqp://a", "amqp://b", "amqp://c"];
+    assert_eq!(shown(load(&three).unwrap()), nodes);
+    let one = "[amqp]\nurl = \"amqp://one\"\n";
+    assert_eq!(shown(load_file(one, &three).unwrap()), nodes);
+    let (_dir, path) = written("amqp://a\namqp://b\n\namqp://c\n");
+    let in_a_file = [URL, ("CLOCKOUT_AMQP_URLS_FILE", path.to_str().unwrap())];
+    assert_eq!(shown(load(&in_a_file).unwrap()), nodes);
+
+    let several = "[amqp]\nurls = [\"amqp://a\", \"amqp://b\"]\n";
+    let url = ("CLOCKOUT_AMQP_URL", "amqp://one");
+    assert_eq!(
+        shown(load_file(several, &[URL, url]).unwrap()),
+        ["amqp://one"]
+    );
+    let none = ("CLOCKOUT_AMQP_URLS", "");
+    assert_eq!(shown(load_file(one, &[URL, none]).unwrap()), ["amqp://one"]);
+}
+
+#[test]
+fn one_url_and_several_at_once_are_a_problem_and_so_is_each_that_is_none() {
+    let beside = [
+        URL,
+        ("CLOCKOUT_AMQP_URL", "amqp://a"),
+        ("CLOCKOUT_AMQP_URLS", "amqp://a, http://b, c"),
+    ];
+    let told = lines(load(&beside));
+    for start in [
+        "amqp.urls (CLOCKOUT_AMQP_URLS) is given beside amqp.url; expected one of the two",
+        "amqp.urls (CLOCKOUT_AMQP_URLS) entry 2 has a scheme other than amqp and amqps",
+        "amqp.urls (CLOCKOUT_AMQP_URLS) entry 3 is not a URL",
+    ] {
+        assert!(
+            told.iter().any(|line| line.starts_with(start)),
+            "{start}\nnot in {told:#?}"
+        );
+    }
+    assert_eq!(told.len(), 3, "{told:#?}");
 }
 
 #[test]
@@ -346,7 +401,10 @@ fn a_secret_of_a_higher_layer_replaces_both_ways_of_a_lower_one() {
     ];
     let settings = load_file(file, &environment).unwrap();
     assert_eq!(settings.pbx.api_key.unwrap().expose_secret(), "from-a-file");
-    assert_eq!(settings.broker.url.expose_secret(), "amqp://h");
+    assert_eq!(
+        settings.broker.addresses.first.url.expose_secret(),
+        "amqp://h"
+    );
 }
 
 #[test]
@@ -371,7 +429,7 @@ fn no_secret_is_ever_printed() {
     );
 
     let wrong = [
-        ("CLOCKOUT_AMQP_URL", "amqp://user:HUSH@[::1]/"),
+        ("CLOCKOUT_AMQP_URLS", "amqp://user:HUSH@[::1]/, HUSH"),
         ("CLOCKOUT_PBX_API_KEY", "HUSH\n"),
         ("CLOCKOUT_PBX_PASSWORD", "HUSH"),
         ("CLOCKOUT_PBX_BASE_URL", "http://user:HUSH@pbx"),

@@ -9,7 +9,9 @@ mod topology;
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use clockout::broker::{self, Broker, Command, Event, Names, Publication, Settings, Tls};
+use clockout::broker::{
+    self, Address, Addresses, Broker, Command, Event, Names, Publication, Settings, Tls,
+};
 use clockout::engine::job::{Epoch, Ticket};
 use clockout::engine::{Disposition, Published, TellId};
 use clockout::wire::{Incoming, Outgoing};
@@ -20,8 +22,10 @@ use crate::support::{Place, Rabbit, within};
 
 fn settings(place: &Place) -> Settings {
     Settings {
-        url: SecretString::from(place.url.clone()),
-        address: "the test's RabbitMQ".to_owned(),
+        addresses: Addresses {
+            first: address(&place.url),
+            others: Vec::new(),
+        },
         tls: Tls::default(),
         names: Names {
             jobs_exchange: place.names.jobs.clone(),
@@ -35,6 +39,13 @@ fn settings(place: &Place) -> Settings {
         prefetch: NonZeroU16::new(100).unwrap(),
         delivery_limit: NonZeroU32::new(100).unwrap(),
         connection_name: "clockout test".to_owned(),
+    }
+}
+
+fn address(url: &str) -> Address {
+    Address {
+        url: SecretString::from(url),
+        shown: "the test's RabbitMQ".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sections about RabbitMQ.
 
-use crate::broker::{ClientIdentity, Names, Settings, Tls};
-use crate::settings::address;
+use super::amqp;
+use crate::broker::{Names, Settings};
 use crate::settings::check::Check;
 use crate::settings::problem::shown;
 use crate::settings::raw;
@@ -26,23 +26,11 @@ pub(super) fn settings(
         raw.jobs.delivery_limit,
         raw::JOBS_DELIVERY_LIMIT_MAX,
     );
-    let url = check.secret("amqp.url", Some(raw.amqp.url), raw.amqp.url_file);
-    let url = url.and_then(|url| {
-        let address = address::amqp(&url);
-        let address = address.map_err(|wrong| check.refuse("amqp.url", wrong, address::AMQP_FORM));
-        address.ok().map(|address| (url, address))
-    });
-    let tls = tls(
-        raw.amqp.ca_file,
-        raw.amqp.cert_file,
-        raw.amqp.key_file,
-        check,
-    );
+    let amqp = amqp::read(raw.amqp, check);
     let names = names(raw.jobs, raw.results, raw.dead, check);
-    let (url, address) = url?;
+    let (addresses, tls) = amqp?;
     Some(Settings {
-        url: url.into(),
-        address,
+        addresses,
         tls,
         names: names?,
         declare: raw.declare,
@@ -51,35 +39,6 @@ pub(super) fn settings(
         delivery_limit: delivery_limit?,
         connection_name: format!("clockout {}", worker_name?),
     })
-}
-
-fn tls(
-    ca_file: Option<String>,
-    cert_file: Option<String>,
-    key_file: Option<String>,
-    check: &mut Check,
-) -> Tls {
-    for (given, missing, key, other) in [
-        (&cert_file, &key_file, "amqp.cert_file", "amqp.key_file"),
-        (&key_file, &cert_file, "amqp.key_file", "amqp.cert_file"),
-    ] {
-        if given.is_some() && missing.is_none() {
-            check.refuse(
-                key,
-                format_args!("is given without {other}"),
-                "both, or neither",
-            );
-        }
-    }
-    let ca_pem = check.pem("amqp.ca_file", ca_file, "CERTIFICATE");
-    let cert_pem = check.pem("amqp.cert_file", cert_file, "CERTIFICATE");
-    let key_pem = check.pem("amqp.key_file", key_file, "PRIVATE KEY");
-    let client = cert_pem.zip(key_pem);
-    let client = client.map(|(cert_pem, key)| ClientIdentity {
-        cert_pem,
-        key_pem: key.into(),
-    });
-    Tls { ca_pem, client }
 }
 
 fn names(

@@ -17,6 +17,10 @@ pub(in crate::settings) struct Amqp {
     pub(in crate::settings) url: String,
     /// A file that holds the URL, instead of `url`.
     pub(in crate::settings) url_file: Option<String>,
+    /// Instead of `url`, the nodes of a cluster: URLs that are tried in turn. Secret.
+    pub(in crate::settings) urls: Vec<String>,
+    /// A file that holds the URLs, one a line, instead of `urls`.
+    pub(in crate::settings) urls_file: Option<String>,
     /// PEM file of the certificate authorities to trust with `amqps://`, instead of the system's.
     pub(in crate::settings) ca_file: Option<String>,
     /// PEM file of the client certificate; goes with `key_file`.
@@ -30,6 +34,8 @@ impl Default for Amqp {
         Self {
             url: "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned(),
             url_file: None,
+            urls: Vec::new(),
+            urls_file: None,
             ca_file: None,
             cert_file: None,
             key_file: None,

@@ -4,7 +4,7 @@ use lapin::options::QueueDeleteOptions;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::support::{Node, place};
+use crate::support::{Node, free_port, place};
 
 pub async fn delete_jobs_queue(rabbit: &Rabbit, place: &Place) {
     rabbit
@@ -53,6 +53,25 @@ async fn a_killed_rabbitmq_is_awaited_and_used_again() {
     assert!(side.epoch > first);
     prove_it_works(&mut side, &place).await;
     side.close().await;
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_cluster_take_turns() {
+    let nodes = [Node::start(), Node::start()];
+    let places = [nodes[0].place(), nodes[1].place()];
+    let nowhere = format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
+    let mut three = settings(&places[0]);
+    three.addresses.first = address(&nowhere);
+    three.addresses.others = vec![address(&places[0].url), address(&places[1].url)];
+    let mut side = Side::consuming(three).await;
+    prove_it_works(&mut side, &places[0]).await;
+    nodes[0].stop();
+    side.subscribed().await;
+    prove_it_works(&mut side, &places[1]).await;
+    nodes[0].start_again();
+    nodes[1].stop();
+    side.subscribed().await;
+    prove_it_works(&mut side, &places[0]).await;
 }
 
 #[tokio::test]

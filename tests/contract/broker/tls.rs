@@ -44,7 +44,8 @@ async fn tls_needs_the_right_ca_and_shows_the_client_certificate() {
     let client = identity(&ours);
     let mut secure = settings(&node.place());
     let port = node.tls_port();
-    secure.url = SecretString::from(format!("amqps://guest:guest@localhost:{port}/%2f"));
+    secure.addresses.first.url =
+        SecretString::from(format!("amqps://guest:guest@localhost:{port}/%2f"));
     secure.tls = Tls {
         ca_pem: Some(ours.pem().into_bytes()),
         client: Some(ClientIdentity {

@@ -116,7 +116,8 @@ async fn a_user_without_configure_rights_checks_waits_and_works() {
         r"^clockout\.jobs$",
     ]);
     let mut bare = settings(&place);
-    bare.url = SecretString::from(place.url.replace("guest:guest", "worker:secret"));
+    bare.addresses.first.url =
+        SecretString::from(place.url.replace("guest:guest", "worker:secret"));
     bare.declare = false;
     let mut side = Side::start(bare);
     let why = side
