@@ -44,12 +44,16 @@ pub enum Command {
         epoch: Epoch,
         publications: Vec<Publication>,
     },
-    /// In order. Void for tickets of an epoch that is over.
+    /// In order. Void for tickets of an epoch that is over. What is given back goes when the session ends, all of it at
+    /// once, so that RabbitMQ puts it back in its order and before anything later.
     Settle {
         settlements: Vec<(Ticket, Disposition)>,
     },
     /// Start or stop consuming; outlives sessions: a new one starts with the last that was said.
     Intake { open: bool },
+    /// Hand on no more deliveries, whatever is said of intake after this, but stay subscribed to the end: RabbitMQ would
+    /// give a later job of an agent to the next worker while an earlier one is still under way here.
+    Finish,
     /// Flush what was commanded, close, end.
     Close,
 }
@@ -112,6 +116,7 @@ pub fn spawn(settings: Settings, seed: u64) -> Broker {
         commands: commanded,
         events: told,
         intake_open: false,
+        finishing: false,
     };
     let task = tokio::spawn(supervisor::run(settings, seed, desk));
     Broker {

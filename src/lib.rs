@@ -32,8 +32,8 @@
 //! 8. Only what is not done is sent again. A fault that hits every job alike burns no job.
 //! 9. A lost channel voids tickets, not calls: a call completes and is remembered, so that its job, delivered again, is
 //!    answered from memory.
-//! 10. Stop = cancel the consumer → send what has gathered → finish calls until grace ends → confirm → acknowledge → give
-//!     the rest back → close.
+//! 10. Stop = take no more deliveries, but stay subscribed → send what has gathered → finish calls until grace ends →
+//!     confirm → acknowledge → close, which gives the rest back.
 //! 11. Nothing awaits a peer inside the loop. Every spawned call returns the event it produced; a panic is one too.
 //! 12. No text from outside reaches a URL, and none reaches a log, header or routing key unbounded or unescaped. Secrets
 //!     live in a type that cannot print.

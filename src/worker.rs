@@ -137,6 +137,7 @@ impl Worker {
                     draining = true;
                     grace.set(time::sleep(self.parts.grace));
                     info!("stopping: no more jobs are taken, what is held is finished");
+                    self.outbox.finish();
                     self.step(Event::StopRequested);
                 }
                 () = &mut grace, if draining => self.end_grace(),

@@ -66,7 +66,7 @@ impl Snapshot {
         let Self { broker, engine, .. } = self;
         let mut reasons = Vec::new();
         let mut add = |code, message| reasons.push(Reason { code, message });
-        // An open breaker and a drain cancel the consumer on purpose; that it is gone then is no reason of its own.
+        // An open breaker cancels the consumer on purpose, and a drain opens none; neither is a reason of its own.
         let should_be_subscribed = engine.breaker_open.is_none() && !engine.draining;
         if !broker.connected {
             add(

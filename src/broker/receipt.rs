@@ -1,6 +1,6 @@
-//! What was delivered and not yet settled, and which acknowledgements to write for what was.
+//! What was delivered and not yet acknowledged, and which acknowledgements to write for what was.
 //!
-//! Pure bookkeeping of one epoch: it writes nothing itself. What it never does: settle a delivery twice, settle one of
+//! Pure bookkeeping of one epoch: it writes nothing itself. What it never does: acknowledge a delivery twice, or one of
 //! another epoch, or acknowledge over the head of a delivery that is still held.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,6 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::types::ShortString;
 
-use crate::engine::Disposition;
 use crate::engine::job::{Epoch, Ticket};
 
 /// What a dead letter needs of the delivery it stands for.
@@ -26,7 +25,6 @@ pub(super) enum Frame {
     /// This delivery and every unsettled one before it.
     AckUpTo(u64),
     Ack(u64),
-    GiveBack(u64),
 }
 
 /// The deliveries of one epoch. Bounded by prefetch.
@@ -34,9 +32,8 @@ pub(super) enum Frame {
 pub(super) struct Receipts {
     epoch: Epoch,
     held: BTreeMap<u64, Held>,
-    /// Settled, their acknowledgements not yet taken by [`Receipts::take_frames`].
+    /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
-    give_backs: BTreeSet<u64>,
 }
 
 impl Receipts {
@@ -45,7 +42,6 @@ impl Receipts {
             epoch,
             held: BTreeMap::new(),
             acks: BTreeSet::new(),
-            give_backs: BTreeSet::new(),
         }
     }
 
@@ -53,7 +49,7 @@ impl Receipts {
         self.held.insert(tag, held);
     }
 
-    /// `None` if the ticket is void: settled already, or of another epoch.
+    /// `None` if the ticket is void: acknowledged already, or of another epoch.
     pub(super) fn held(&self, ticket: Ticket) -> Option<&Held> {
         self.held
             .get(&ticket.tag)
@@ -61,28 +57,22 @@ impl Receipts {
     }
 
     /// `false` if the ticket is void, and nothing was done.
-    pub(super) fn settle(&mut self, ticket: Ticket, disposition: Disposition) -> bool {
-        if ticket.epoch != self.epoch || self.held.remove(&ticket.tag).is_none() {
-            return false;
-        }
-        match disposition {
-            Disposition::Ack => self.acks.insert(ticket.tag),
-            Disposition::GiveBack => self.give_backs.insert(ticket.tag),
-        }
+    pub(super) fn acknowledge(&mut self, ticket: Ticket) -> bool {
+        ticket.epoch == self.epoch
+            && self.held.remove(&ticket.tag).is_some()
+            && self.acks.insert(ticket.tag)
     }
 
-    /// Nothing is settled that [`Receipts::take_frames`] has not yet handed out.
+    /// Nothing is acknowledged that [`Receipts::take_frames`] has not yet handed out.
     pub(super) fn is_flushed(&self) -> bool {
-        self.acks.is_empty() && self.give_backs.is_empty()
+        self.acks.is_empty()
     }
 
-    /// The fewest frames that tell RabbitMQ of all that was settled, in the order of arrival: one for everything below
-    /// the first delivery that is held or to be given back, then one for each.
+    /// The fewest frames that tell RabbitMQ of all that was acknowledged, in the order of arrival: one for everything
+    /// below the first delivery that is held, then one for each.
     pub(super) fn take_frames(&mut self) -> Vec<Frame> {
         let acks = std::mem::take(&mut self.acks);
-        let give_backs = std::mem::take(&mut self.give_backs);
-        let kept = self.held.keys().next().into_iter().chain(&give_backs).min();
-        let (below, above) = match kept {
+        let (below, above) = match self.held.keys().next() {
             Some(&kept) => (
                 acks.range(..kept).next_back().copied(),
                 acks.range(kept..).copied().collect(),
@@ -93,7 +83,6 @@ impl Receipts {
             .map(Frame::AckUpTo)
             .into_iter()
             .chain(above.into_iter().map(Frame::Ack))
-            .chain(give_backs.into_iter().map(Frame::GiveBack))
             .collect()
     }
 }
@@ -123,12 +112,9 @@ mod tests {
         receipts
     }
 
-    fn frames(receipts: &mut Receipts, acks: &[u64], give_backs: &[u64]) -> Vec<Frame> {
+    fn frames(receipts: &mut Receipts, acks: &[u64]) -> Vec<Frame> {
         for &tag in acks {
-            assert!(receipts.settle(ticket(tag), Disposition::Ack));
-        }
-        for &tag in give_backs {
-            assert!(receipts.settle(ticket(tag), Disposition::GiveBack));
+            assert!(receipts.acknowledge(ticket(tag)));
         }
         receipts.take_frames()
     }
@@ -136,7 +122,7 @@ mod tests {
     #[test]
     fn settling_everything_takes_one_frame() {
         assert_eq!(
-            frames(&mut receipts(1..=4), &[3, 1, 4, 2], &[]),
+            frames(&mut receipts(1..=4), &[3, 1, 4, 2]),
             [Frame::AckUpTo(4)]
         );
     }
@@ -145,46 +131,32 @@ mod tests {
     fn a_held_delivery_is_never_acknowledged_with_its_successors() {
         let mut receipts = receipts(1..=6);
         assert_eq!(
-            frames(&mut receipts, &[6, 1, 2, 4], &[]),
+            frames(&mut receipts, &[6, 1, 2, 4]),
             [Frame::AckUpTo(2), Frame::Ack(4), Frame::Ack(6)]
         );
-        assert_eq!(frames(&mut receipts, &[3], &[]), [Frame::AckUpTo(3)]);
-        assert_eq!(frames(&mut receipts, &[5], &[]), [Frame::AckUpTo(5)]);
+        assert_eq!(frames(&mut receipts, &[3]), [Frame::AckUpTo(3)]);
+        assert_eq!(frames(&mut receipts, &[5]), [Frame::AckUpTo(5)]);
     }
 
     #[test]
-    fn a_delivery_to_be_given_back_is_never_acknowledged_with_its_successors() {
-        assert_eq!(
-            frames(&mut receipts(1..=5), &[1, 3, 5], &[4, 2]),
-            [
-                Frame::AckUpTo(1),
-                Frame::Ack(3),
-                Frame::Ack(5),
-                Frame::GiveBack(2),
-                Frame::GiveBack(4)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_ticket_settles_once_and_only_in_its_own_epoch() {
+    fn a_ticket_is_acknowledged_once_and_only_in_its_own_epoch() {
         let mut receipts = receipts(1..=2);
         let stranger = Ticket {
             epoch: Epoch(6),
             tag: 1,
         };
-        assert!(!receipts.settle(stranger, Disposition::Ack));
+        assert!(!receipts.acknowledge(stranger));
         assert!(receipts.held(stranger).is_none());
-        assert!(receipts.settle(ticket(1), Disposition::Ack));
-        assert!(!receipts.settle(ticket(1), Disposition::GiveBack));
-        assert!(!receipts.settle(ticket(9), Disposition::Ack));
+        assert!(receipts.acknowledge(ticket(1)));
+        assert!(!receipts.acknowledge(ticket(1)));
+        assert!(!receipts.acknowledge(ticket(9)));
         assert_eq!(receipts.take_frames(), [Frame::AckUpTo(1)]);
         assert!(receipts.is_flushed());
         assert_eq!(receipts.take_frames(), []);
     }
 
     #[test]
-    fn whatever_the_order_every_settlement_is_written_once_and_nothing_else() {
+    fn whatever_the_order_every_acknowledgement_is_written_once_and_nothing_else() {
         let mut random = fastrand::Rng::with_seed(11);
         for _ in 0..200 {
             let mut receipts = receipts(1..=40);
@@ -192,16 +164,14 @@ mod tests {
             random.shuffle(&mut order);
             let mut unsettled: BTreeSet<u64> = (1..=40).collect();
             for chunk in order.chunks(random.usize(1..9)) {
-                let (acks, give_backs): (Vec<u64>, Vec<u64>) =
-                    chunk.iter().partition(|_| random.u8(..4) > 0);
-                for frame in frames(&mut receipts, &acks, &give_backs) {
+                for frame in frames(&mut receipts, chunk) {
                     let done: Vec<u64> = match frame {
                         Frame::AckUpTo(tag) => unsettled.range(..=tag).copied().collect(),
-                        Frame::Ack(tag) | Frame::GiveBack(tag) => vec![tag],
+                        Frame::Ack(tag) => vec![tag],
                     };
                     assert!(!done.is_empty());
                     for tag in done {
-                        assert!(chunk.contains(&tag), "{tag} was not settled");
+                        assert!(chunk.contains(&tag), "{tag} was not acknowledged");
                         assert!(unsettled.remove(&tag), "{tag} was written before");
                     }
                 }

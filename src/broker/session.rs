@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::stream::{self, BoxStream};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::options::BasicAckOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Connection};
 use tokio::sync::mpsc;
@@ -56,6 +56,8 @@ pub(super) struct Desk {
     pub(super) events: mpsc::Sender<Event>,
     /// What the worker last said of [`Command::Intake`].
     pub(super) intake_open: bool,
+    /// Whether the worker has said [`Command::Finish`].
+    pub(super) finishing: bool,
 }
 
 impl Desk {
@@ -117,11 +119,12 @@ impl Session {
                         desk.intake_open = open;
                         self.turn_intake(desk).await?;
                     }
+                    Some(Command::Finish) => desk.finishing = true,
                     Some(Command::Close) | None => return Ok(()),
                 },
                 answers = self.publisher.next() => tell_answers(answers?, desk).await,
                 written = written(&mut self.settling) => written?,
-                burst = self.intake.next() => self.deliver(burst?, desk).await,
+                burst = self.intake.next(), if !desk.finishing => self.deliver(burst?, desk).await,
                 Some(alarm) = self.alarms.next() => heed(alarm)?,
             }
         }
@@ -158,6 +161,9 @@ impl Session {
     }
 
     async fn turn_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
+        if desk.finishing {
+            return Ok(());
+        }
         match (self.intake.is_open(), desk.intake_open) {
             (false, true) => {
                 self.intake.open().await?;
@@ -211,7 +217,11 @@ impl Session {
         let all = settlements.len();
         let settled = settlements
             .into_iter()
-            .filter(|(ticket, disposition)| self.receipts.settle(*ticket, *disposition))
+            .filter(|(ticket, disposition)| match disposition {
+                Disposition::Ack => self.receipts.acknowledge(*ticket),
+                // A nack would bring it back to us, now behind the jobs that came after it.
+                Disposition::GiveBack => self.receipts.held(*ticket).is_some(),
+            })
             .count();
         if settled < all {
             let void = all - settled;
@@ -245,13 +255,6 @@ async fn write(channel: &Channel, frame: Frame) -> lapin::Result<()> {
             channel
                 .basic_ack(tag, BasicAckOptions { multiple: false })
                 .await
-        }
-        Frame::GiveBack(tag) => {
-            let options = BasicNackOptions {
-                multiple: false,
-                requeue: true,
-            };
-            channel.basic_nack(tag, options).await
         }
     }
 }

@@ -103,6 +103,7 @@ impl Desk {
                 done = &mut work => return Some(done),
                 command = self.commands.recv() => match command {
                     Some(Command::Intake { open }) => self.intake_open = open,
+                    Some(Command::Finish) => self.finishing = true,
                     // Of an epoch that is over, like everything said before `Up`.
                     Some(Command::Publish { .. } | Command::Settle { .. }) => {}
                     Some(Command::Close) | None => return None,

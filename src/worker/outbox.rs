@@ -12,6 +12,7 @@ const BURST_MAX: usize = 500;
 /// Bounded by what the engine holds: it hands out at most one publication per agent and one settlement per job.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    finish: bool,
     intake: Option<bool>,
     settlements: Vec<(Ticket, Disposition)>,
     publications: Vec<Publication>,
@@ -21,6 +22,7 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new() -> Self {
         Self {
+            finish: false,
             intake: None,
             settlements: Vec::new(),
             publications: Vec::new(),
@@ -29,10 +31,16 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.intake.is_none()
+        !self.finish
+            && self.intake.is_none()
             && self.settlements.is_empty()
             && self.publications.is_empty()
             && !self.close
+    }
+
+    /// Nothing more is taken; the first thing to send.
+    pub(super) fn finish(&mut self) {
+        self.finish = true;
     }
 
     pub(super) fn intake(&mut self, open: bool) {
@@ -60,7 +68,9 @@ impl Outbox {
 
     /// Sends the most urgent command: acknowledgements make room for deliveries, so they go before outcomes.
     pub(super) fn send(&mut self, room: Permit<'_, Command>, epoch: Option<Epoch>) {
-        if let Some(open) = self.intake.take() {
+        if std::mem::take(&mut self.finish) {
+            room.send(Command::Finish);
+        } else if let Some(open) = self.intake.take() {
             room.send(Command::Intake { open });
         } else if !self.settlements.is_empty() {
             room.send(Command::Settle {

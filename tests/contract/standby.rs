@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{free_port, stage};
+use crate::support::{Stage, Worker, free_port, stage};
 
 fn job(number: u32) -> Value {
     let agent = number.to_string();
@@ -22,6 +22,61 @@ async fn a_standby_is_ready_and_takes_over() {
     first.signal("TERM");
     assert_eq!(first.ended().await.code(), Some(0));
     assert_eq!(stage.perform(job(1)).await["worker"], "second");
+}
+
+/// Two workers of which the first is at a call for the first of two jobs of one agent, and has been told to stop; the
+/// second job comes now.
+async fn hand_over_in_mid_call(stage: &Stage, faults: Value, grace: &str) -> [Worker; 2] {
+    let named = |name| stage.worker().set("worker.name", name);
+    let first = named("first").set("shutdown.grace", grace).start().await;
+    let second = named("second").start().await;
+    stage.faults(faults);
+    let job = |id, action| json!({"job_id": id, "action": action, "queue": "1", "agent": "7"});
+    stage.send(job("earlier", "remove")).await;
+    stage.called(1).await;
+    first.signal("TERM");
+    first.answers("/readyz", 503).await;
+    stage.send(job("later", "pause")).await;
+    [first, second]
+}
+
+fn tell(outcomes: &[Value]) -> Vec<[&str; 3]> {
+    let fields = |outcome| ["job_id", "code", "worker"].map(|field| text(outcome, field));
+    outcomes.iter().map(fields).collect()
+}
+
+fn text<'o>(outcome: &'o Value, field: &str) -> &'o str {
+    outcome[field].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn the_next_worker_gets_nothing_before_the_last_one_has_finished() {
+    let mut stage = stage().await;
+    let slow = json!([{"times": 1, "effect": {"latency": {"ms": 500}}}]);
+    let [mut first, _second] = hand_over_in_mid_call(&stage, slow, "30s").await;
+    assert_eq!(first.ended().await.code(), Some(0));
+    assert_eq!(
+        tell(&stage.outcomes(2).await),
+        [
+            ["earlier", "applied", "first"],
+            ["later", "not_member", "second"]
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_goes_back_unfinished_goes_before_what_came_later() {
+    let mut stage = stage().await;
+    let mute = json!([{"times": 1, "effect": {"call": {"hang": {"applied": false}}}}]);
+    let [mut first, _second] = hand_over_in_mid_call(&stage, mute, "300ms").await;
+    assert_eq!(first.ended().await.code(), Some(3));
+    assert_eq!(
+        tell(&stage.outcomes(2).await),
+        [
+            ["earlier", "applied", "second"],
+            ["later", "not_member", "second"]
+        ]
+    );
 }
 
 #[tokio::test]

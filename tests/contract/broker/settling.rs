@@ -14,7 +14,7 @@ async fn everything_acknowledged_is_gone_and_nothing_else() {
     assert_eq!(&bodies[0][..], b"job 0");
     assert_eq!(&bodies[59][..], b"job 59");
 
-    // Out of order and with a gap: 7 stays held, 8 goes back.
+    // Out of order and with a gap: 7 stays held, 8 goes back at the end.
     let tickets = tickets(&deliveries);
     let (mut acks, mut rest) = (tickets.clone(), Vec::new());
     rest.extend(acks.drain(7..9));
@@ -24,10 +24,6 @@ async fn everything_acknowledged_is_gone_and_nothing_else() {
         .await;
     side.settle(acks, Disposition::Ack).await;
     side.settle([rest[1]], Disposition::GiveBack).await;
-    poll("the given back job to be ready", async || {
-        (rabbit.depth(&place.names.jobs).await == Some(1)).then_some(())
-    })
-    .await;
     side.close().await;
 
     let mut next = Side::consuming(settings(&place)).await;
