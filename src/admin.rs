@@ -66,6 +66,8 @@ pub struct View {
     pub identity: Arc<Identity>,
     pub health: Arc<Health>,
     pub metrics: Arc<Metrics>,
+    /// The worker's, whose tasks are counted.
+    pub runtime: Handle,
 }
 
 pub async fn bind(settings: Settings) -> Result<TcpListener, BindError> {
@@ -131,12 +133,13 @@ async fn status(State(view): State<View>) -> Response {
         identity,
         health,
         metrics,
+        runtime: _,
     } = view;
     json(StatusCode::OK, &Status::of(&identity, &health, &metrics))
 }
 
 async fn metrics(State(view): State<View>) -> Response {
-    let runtime = Handle::current().metrics();
+    let runtime = view.runtime.metrics();
     view.metrics.tasks(runtime.num_alive_tasks());
     match view.metrics.render() {
         Ok(text) => answer(

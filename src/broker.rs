@@ -8,6 +8,7 @@ mod connection;
 mod intake;
 mod nodes;
 mod publisher;
+mod pulse;
 mod receipt;
 mod session;
 mod settings;
@@ -78,6 +79,8 @@ pub enum Event {
     Buried {
         results: Vec<(Ticket, Published)>,
     },
+    /// The session's sign of life, every [`Settings::pulse_every`].
+    Pulse(Pulse),
     /// The session is over; another one is being built. All of the epoch's tickets and publishes are void.
     Lost {
         epoch: Epoch,
@@ -95,6 +98,28 @@ pub enum Event {
     Closed,
 }
 
+/// How a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// Always in the same order.
+    pub queues: Vec<QueuePulse>,
+    /// RabbitMQ takes no publishes for now, and has said so.
+    pub blocked: bool,
+}
+
+/// How the consuming of one jobs queue stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuePulse {
+    /// Jobs in the queue that are delivered to nobody.
+    pub ready: u32,
+    /// Consumers that RabbitMQ would deliver to; a standby is none.
+    pub consumers: u32,
+    /// Jobs that this session has got from the queue so far.
+    pub delivered: u64,
+    /// Another delivery would be taken: fewer are held than prefetch allows, and no end is near.
+    pub room: bool,
+}
+
 /// Commands and events that may wait for the other side to take them.
 const CHANNEL_CAPACITY: usize = 64;
 
@@ -106,10 +131,30 @@ pub struct Broker {
     pub events: mpsc::Receiver<Event>,
     /// Ends after [`Event::Closed`] or [`Event::Unusable`], or when `commands` is dropped.
     pub task: JoinHandle<()>,
+    settings: Settings,
+    seed: u64,
+}
+
+impl Broker {
+    /// Lets go of everything here, whatever it hangs on, and starts anew with intake shut. Commands and events that
+    /// were under way are gone, and so are all tickets; `last` is the last epoch that there were any of.
+    pub fn rebuild(&mut self, last: Option<Epoch>) {
+        self.task.abort();
+        let epoch = last.map_or(supervisor::FIRST_EPOCH, |Epoch(last)| {
+            Epoch(last.wrapping_add(1))
+        });
+        // The node that it hung on may be the cause.
+        self.settings.addresses.rotate();
+        *self = start(self.settings.clone(), self.seed.wrapping_add(1), epoch);
+    }
 }
 
 /// Starts connecting at once, with intake shut. `seed` feeds the jitter of the waits between attempts.
 pub fn spawn(settings: Settings, seed: u64) -> Broker {
+    start(settings, seed, supervisor::FIRST_EPOCH)
+}
+
+fn start(settings: Settings, seed: u64, epoch: Epoch) -> Broker {
     let (commands, commanded) = mpsc::channel(CHANNEL_CAPACITY);
     let (told, events) = mpsc::channel(CHANNEL_CAPACITY);
     let desk = session::Desk {
@@ -118,11 +163,13 @@ pub fn spawn(settings: Settings, seed: u64) -> Broker {
         intake_open: false,
         finishing: false,
     };
-    let task = tokio::spawn(supervisor::run(settings, seed, desk));
+    let task = tokio::spawn(supervisor::run(settings.clone(), seed, epoch, desk));
     Broker {
         commands,
         events,
         task,
+        settings,
+        seed,
     }
 }
 

@@ -268,7 +268,11 @@ pub struct Snapshot {
     pub breaker_open: Option<Arc<str>>,
     /// Outcomes and dead letters that no queue took and that are held for another try.
     pub unroutable: usize,
+    /// Outcomes and dead letters that were published and not yet answered.
+    pub publishing: usize,
     pub calls_in_flight: usize,
+    /// Jobs are held, and nothing that is under way or will come in time brings them on: a defect.
+    pub forgotten: bool,
     pub draining: bool,
 }
 
@@ -349,6 +353,14 @@ impl Engine {
 
     /// When to send the next [`Event::Tick`], as [`Now::elapsed`]; `None` while nothing waits for time to pass.
     pub fn next_deadline(&self) -> Option<Duration> {
+        [self.next_move(), self.sweep_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When time brings a job on, other than to its end.
+    fn next_move(&self) -> Option<Duration> {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let held_back = Some(self.pace.not_before()).filter(|at| *at > self.now);
         [
@@ -356,7 +368,6 @@ impl Engine {
             held_back,
             self.breaker.deadline(),
             self.telling.deadline(),
-            self.sweep_at,
         ]
         .into_iter()
         .flatten()
@@ -373,7 +384,12 @@ impl Engine {
             held: self.ledger.len(),
             breaker_open: self.breaker.reason().cloned(),
             unroutable: self.telling.unroutable(),
+            publishing: self.telling.under_way(),
             calls_in_flight: self.in_flight.len(),
+            forgotten: self.ledger.len() > 0
+                && self.in_flight.is_empty()
+                && self.telling.len() == 0
+                && self.next_move().is_none(),
             draining: self.draining,
         }
     }

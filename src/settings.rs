@@ -45,6 +45,8 @@ pub struct Settings {
     pub log: telemetry::Settings,
     /// How long a drain may take.
     pub grace: Duration,
+    /// How long nothing may move before the watchdog steps in.
+    pub patience: Duration,
 }
 
 /// What a command is told that talks to RabbitMQ alone. No PBX has to be named for it.

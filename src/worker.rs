@@ -5,6 +5,7 @@
 
 mod clock;
 mod outbox;
+mod watchdog;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::wire::{Incoming, dead_letter, job};
 
 pub use clock::Clock;
 use outbox::Outbox;
+use watchdog::{Vitals, Watchdog};
 
 /// How often the loop goes round at least, and the counts per PBX queue are published.
 const BEAT: Duration = Duration::from_secs(1);
@@ -50,6 +52,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// Longest that a drain takes: `shutdown.grace`.
     pub grace: Duration,
+    /// Longest that nothing moves: `watchdog.patience`.
+    pub patience: Duration,
 }
 
 /// How a worker is stopped from outside.
@@ -97,6 +101,14 @@ struct Worker {
     called: HashMap<task::Id, Arc<Batch>>,
     connection: admin::Broker,
     epoch: Option<Epoch>,
+    watchdog: Watchdog,
+    /// Of the session that stands.
+    pulse: Option<broker::Pulse>,
+    /// Signs of life of the broker side, and answers to publishes, for the watchdog to see them move.
+    signs: u64,
+    answers: u64,
+    /// What the engine last said of it.
+    intake_open: bool,
     gave_back: bool,
     drained: bool,
     published: admin::Snapshot,
@@ -104,6 +116,7 @@ struct Worker {
 
 impl Worker {
     fn new(parts: Parts) -> Self {
+        let watchdog = Watchdog::new(parts.patience);
         Self {
             parts,
             outbox: Outbox::new(),
@@ -112,6 +125,11 @@ impl Worker {
             called: HashMap::new(),
             connection: admin::Broker::default(),
             epoch: None,
+            watchdog,
+            pulse: None,
+            signs: 0,
+            answers: 0,
+            intake_open: true,
             gave_back: false,
             drained: false,
             published: admin::Snapshot::default(),
@@ -124,9 +142,9 @@ impl Worker {
         let grace = time::sleep(Duration::MAX);
         tokio::pin!(grace);
         let mut draining = false;
-        let commands = self.parts.broker.commands.clone();
-        self.outbox.intake(true);
+        self.outbox.intake(self.intake_open);
         while !self.drained {
+            let commands = self.parts.broker.commands.clone();
             let deadline = self.parts.engine.next_deadline();
             let alarm = self.parts.clock.sleep_until(deadline);
             tokio::select! {
@@ -162,7 +180,10 @@ impl Worker {
         let now = self.parts.clock.now();
         for effect in self.parts.engine.step(now, event) {
             match effect {
-                Effect::Intake { open } => self.outbox.intake(open),
+                Effect::Intake { open } => {
+                    self.intake_open = open;
+                    self.outbox.intake(open);
+                }
                 Effect::Call { call, batch } => {
                     self.parts.metrics.batch(&batch);
                     let (pbx, clock) = (self.parts.pbx.clone(), self.parts.clock);
@@ -204,25 +225,35 @@ impl Worker {
                 if self.epoch.is_some() {
                     self.parts.metrics.reconnected();
                 }
+                self.signs += 1;
                 self.epoch = Some(epoch);
                 self.connection.connected = true;
             }
             broker::Event::Subscribed { subscribed } => self.connection.subscribed = subscribed,
             broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
             broker::Event::Told { results } => {
+                self.answers += 1;
                 for (tell, published) in results {
                     note_publish(published);
                     self.step(Event::Told { tell, published });
                 }
             }
             broker::Event::Buried { results } => {
+                self.answers += 1;
                 for (ticket, published) in results {
                     note_publish(published);
                     self.step(Event::Buried { ticket, published });
                 }
             }
+            broker::Event::Pulse(pulse) => {
+                self.signs += 1;
+                self.pulse = Some(pulse);
+            }
             broker::Event::Lost { epoch, why } => self.lost(epoch, &why),
-            broker::Event::Unreachable { why } => self.remember_error(&why),
+            broker::Event::Unreachable { why } => {
+                self.signs += 1;
+                self.remember_error(&why);
+            }
             broker::Event::Unusable { why } => return Err(Failure::Unusable(why)),
             broker::Event::Closed => return Err(Failure::BrokerEnded),
         }
@@ -231,6 +262,7 @@ impl Worker {
 
     fn lost(&mut self, epoch: Epoch, why: &str) {
         self.connection = admin::Broker::default();
+        self.pulse = None;
         let snapshot = self.parts.engine.snapshot();
         let held = snapshot.held + self.backlog.len();
         self.parts
@@ -347,11 +379,39 @@ impl Worker {
     }
 
     fn beat(&mut self) {
-        self.parts.health.beat(self.parts.clock.now().elapsed);
+        let now = self.parts.clock.now().elapsed;
+        self.parts.health.beat(now);
+        self.watch(now);
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
         self.parts.health.publish(self.published.clone());
         if let Some(pending) = self.parts.engine.pending() {
             debug!("{pending}");
+        }
+    }
+
+    /// Looks whether all that should move does, and builds the broker side anew where it does not.
+    fn watch(&mut self, now: Duration) {
+        let engine = self.parts.engine.snapshot();
+        let vitals = Vitals {
+            connected: self.connection.connected,
+            subscribed: self.connection.subscribed,
+            pulse: self.pulse.as_ref(),
+            signs: self.signs,
+            answers: self.answers,
+            engine: &engine,
+        };
+        let stalled = self.watchdog.look(now, &vitals);
+        let hopeless = self.watchdog.hopeless();
+        self.parts
+            .health
+            .stalled(hopeless.map(|stall| stall.to_string()));
+        if let Some(stall) = stalled {
+            error!("{stall}: building the connections to RabbitMQ anew");
+            self.parts.broker.rebuild(self.epoch);
+            if let Some(epoch) = self.epoch {
+                self.lost(epoch, &stall.to_string());
+            }
+            self.outbox.intake(self.intake_open);
         }
     }
 

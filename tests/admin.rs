@@ -84,6 +84,7 @@ impl World {
             identity,
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
+            runtime: tokio::runtime::Handle::current(),
         };
         let server = tokio::spawn(admin::serve(listener, view, stop.clone()));
         Self {

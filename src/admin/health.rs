@@ -50,7 +50,7 @@ pub enum ReasonCode {
     BreakerOpen,
     ResultsUnroutable,
     Draining,
-    /// Not alive: the worker's loop is silent.
+    /// Not alive: the worker's loop is silent, or nothing moves that should.
     NoProgress,
 }
 
@@ -121,6 +121,7 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct Told {
     snapshot: Snapshot,
+    stalled: Option<String>,
     /// Oldest first.
     errors: VecDeque<LastError>,
 }
@@ -145,6 +146,11 @@ impl Health {
     pub fn publish(&self, mut snapshot: Snapshot) {
         snapshot.queues.truncate(QUEUES_MAX);
         self.told().snapshot = snapshot;
+    }
+
+    /// What does not move although all was tried, in words; `None` while everything does.
+    pub fn stalled(&self, what: Option<String>) {
+        self.told().stalled = what;
     }
 
     /// Remembers one error among the last; never give it an agent number.
@@ -175,8 +181,15 @@ impl Health {
         self.uptime().saturating_sub(beat)
     }
 
-    pub(super) fn is_alive(&self) -> bool {
-        self.silence() <= SILENCE_MAX
+    /// Why the process should be restarted; `None` while it makes progress.
+    pub(super) fn lifeless(&self) -> Option<String> {
+        let silence = self.silence();
+        if silence > SILENCE_MAX {
+            let seconds = silence.as_secs();
+            return Some(format!("the worker's loop is silent since {seconds} s"));
+        }
+        let stalled = self.told().stalled.clone()?;
+        Some(format!("{stalled}, and new connections did not help"))
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -27,17 +27,11 @@ pub(super) struct Liveness {
 
 impl Liveness {
     pub(super) fn of(health: &Health) -> Self {
-        let alive = health.is_alive();
-        let silent = || Reason {
-            code: ReasonCode::NoProgress,
-            message: format!(
-                "the worker's loop is silent since {} s",
-                health.silence().as_secs()
-            ),
-        };
+        let code = ReasonCode::NoProgress;
+        let reason = health.lifeless().map(|message| Reason { code, message });
         Self {
-            alive,
-            reasons: (!alive).then(silent).into_iter().collect(),
+            alive: reason.is_none(),
+            reasons: reason.into_iter().collect(),
         }
     }
 }

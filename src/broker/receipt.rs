@@ -32,6 +32,7 @@ pub(super) enum Frame {
 pub(super) struct Receipts {
     epoch: Epoch,
     held: BTreeMap<u64, Held>,
+    held_ever: u64,
     /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
 }
@@ -41,12 +42,23 @@ impl Receipts {
         Self {
             epoch,
             held: BTreeMap::new(),
+            held_ever: 0,
             acks: BTreeSet::new(),
         }
     }
 
     pub(super) fn hold(&mut self, tag: u64, held: Held) {
         self.held.insert(tag, held);
+        self.held_ever += 1;
+    }
+
+    /// How many deliveries there were, settled ones included.
+    pub(super) fn held_ever(&self) -> u64 {
+        self.held_ever
+    }
+
+    pub(super) fn held_now(&self) -> usize {
+        self.held.len()
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.

@@ -5,6 +5,7 @@
 //! frame of that connection, acknowledgements included. Any failure ends the whole session: never is a part repaired,
 //! never does a ticket or a publish outlive its session.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,11 +21,18 @@ use tokio::time::timeout;
 use super::connection::{ConnectError, Connector};
 use super::intake::{self, Intake, IntakeError};
 use super::publisher::{Answers, Letter, PublishError, Publisher};
+use super::pulse::{Depth, PulseError, Pulses};
 use super::receipt::{Frame, Receipts};
 use super::topology::{self, TopologyError};
-use super::{Command, Event, Publication, Settings, short};
+use super::{Command, Event, Publication, Pulse, QueuePulse, Settings, short};
 use crate::engine::Disposition;
 use crate::engine::job::{Epoch, Ticket};
+
+/// Longest wait for RabbitMQ to answer all that a session begins with, once its connections stand.
+const SET_UP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest that writing acknowledgements may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait, at the end, for what was commanded to be written and confirmed.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,8 +51,14 @@ pub(super) enum SessionError {
     Intake(#[from] IntakeError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    #[error(transparent)]
+    Pulse(#[from] PulseError),
+    #[error("RabbitMQ did not answer within {} s while the session was set up", SET_UP_TIMEOUT.as_secs())]
+    NoAnswer,
     #[error("acknowledgements could not be written: {0}")]
-    Settle(lapin::Error),
+    Settle(#[from] lapin::Error),
+    #[error("acknowledgements could not be written within {} s", WRITE_TIMEOUT.as_secs())]
+    SettleStuck,
     #[error("the connection was lost: {0}")]
     Connection(lapin::Error),
 }
@@ -67,6 +81,8 @@ impl Desk {
     }
 }
 
+type Writing = BoxFuture<'static, Result<(), SessionError>>;
+
 pub(super) struct Session {
     epoch: Epoch,
     results_exchange: ShortString,
@@ -74,8 +90,10 @@ pub(super) struct Session {
     intake: Intake,
     publisher: Publisher,
     receipts: Receipts,
+    prefetch: NonZeroU16,
     /// The acknowledgements being written. What is settled meanwhile gathers for the next round.
-    settling: Option<BoxFuture<'static, lapin::Result<()>>>,
+    settling: Option<Writing>,
+    pulses: Pulses,
     alarms: BoxStream<'static, lapin::Event>,
     consuming: Connection,
     publishing: Connection,
@@ -89,6 +107,18 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let consuming = connector.connect("intake").await?;
         let publishing = connector.connect("outcomes").await?;
+        let set_up = Self::set_up(consuming, publishing, settings, epoch);
+        timeout(SET_UP_TIMEOUT, set_up)
+            .await
+            .unwrap_or(Err(SessionError::NoAnswer))
+    }
+
+    async fn set_up(
+        consuming: Connection,
+        publishing: Connection,
+        settings: &Settings,
+        epoch: Epoch,
+    ) -> Result<Self, SessionError> {
         let alarms =
             stream::select(consuming.events_listener(), publishing.events_listener()).boxed();
         topology::set_up(&consuming, settings).await?;
@@ -99,7 +129,9 @@ impl Session {
             intake: Intake::new(&consuming, settings).await?,
             publisher: Publisher::new(&publishing).await?,
             receipts: Receipts::new(epoch),
+            prefetch: settings.prefetch,
             settling: None,
+            pulses: Pulses::new(&consuming, settings).await?,
             alarms,
             consuming,
             publishing,
@@ -125,6 +157,10 @@ impl Session {
                 answers = self.publisher.next() => tell_answers(answers?, desk).await,
                 written = written(&mut self.settling) => written?,
                 burst = self.intake.next(), if !desk.finishing => self.deliver(burst?, desk).await,
+                depth = self.pulses.next() => {
+                    let pulse = self.pulse(depth?, desk.finishing);
+                    desk.tell(Event::Pulse(pulse)).await;
+                }
                 Some(alarm) = self.alarms.next() => heed(alarm)?,
             }
         }
@@ -193,6 +229,19 @@ impl Session {
         }
     }
 
+    fn pulse(&self, depth: Depth, finishing: bool) -> Pulse {
+        let queue = QueuePulse {
+            ready: depth.ready,
+            consumers: depth.consumers,
+            delivered: self.receipts.held_ever(),
+            room: !finishing && self.receipts.held_now() < usize::from(self.prefetch.get()),
+        };
+        Pulse {
+            queues: vec![queue],
+            blocked: self.publishing.status().blocked(),
+        }
+    }
+
     fn publish(&mut self, epoch: Epoch, publications: Vec<Publication>) {
         if epoch != self.epoch {
             return;
@@ -237,7 +286,9 @@ impl Session {
             let channel = self.intake.channel();
             let frames = self.receipts.take_frames();
             self.settling = Some(Box::pin(async move {
-                try_join_all(frames.into_iter().map(|frame| write(&channel, frame))).await?;
+                let writes = try_join_all(frames.into_iter().map(|frame| write(&channel, frame)));
+                let written = timeout(WRITE_TIMEOUT, writes).await;
+                written.map_err(|_| SessionError::SettleStuck)??;
                 Ok(())
             }));
         }
@@ -260,15 +311,13 @@ async fn write(channel: &Channel, frame: Frame) -> lapin::Result<()> {
 }
 
 /// The end of the writing that is under way; waits for ever while there is none.
-async fn written(
-    settling: &mut Option<BoxFuture<'static, lapin::Result<()>>>,
-) -> Result<(), SessionError> {
+async fn written(settling: &mut Option<Writing>) -> Result<(), SessionError> {
     let Some(writing) = settling else {
         return std::future::pending().await;
     };
     let result = writing.await;
     *settling = None;
-    result.map_err(SessionError::Settle)
+    result
 }
 
 async fn tell_answers(Answers { told, buried }: Answers, desk: &Desk) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
 
 use secrecy::{SecretSlice, SecretString};
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub delivery_limit: NonZeroU32,
     /// What RabbitMQ shows of this connection in its own listings.
     pub connection_name: String,
+    /// How often a session tells how it stands; not nothing.
+    pub pulse_every: Duration,
 }
 
 /// The nodes of one RabbitMQ, tried in turn.
@@ -26,6 +29,17 @@ pub struct Settings {
 pub struct Addresses {
     pub first: Address,
     pub others: Vec<Address>,
+}
+
+impl Addresses {
+    /// Puts the first behind the others.
+    pub(super) fn rotate(&mut self) {
+        let turn = self.others.len().min(1);
+        self.others.rotate_left(turn);
+        if let Some(last) = self.others.last_mut() {
+            std::mem::swap(&mut self.first, last);
+        }
+    }
 }
 
 /// Where a node of RabbitMQ is.
@@ -68,4 +82,33 @@ pub struct Names {
     pub results_queue: Option<String>,
     pub dead_exchange: String,
     pub dead_queue: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_take_turns_at_being_the_first() {
+        let address = |name: &str| Address {
+            url: SecretString::from(name),
+            shown: name.to_owned(),
+        };
+        let mut addresses = Addresses {
+            first: address("a"),
+            others: vec![address("b"), address("c")],
+        };
+        let order = |addresses: &Addresses| {
+            let others = addresses.others.iter();
+            let all = std::iter::once(&addresses.first).chain(others);
+            all.map(|node| node.shown.clone()).collect::<String>()
+        };
+        for expected in ["bca", "cab", "abc"] {
+            addresses.rotate();
+            assert_eq!(order(&addresses), expected);
+        }
+        addresses.others.clear();
+        addresses.rotate();
+        assert_eq!(order(&addresses), "a");
+    }
 }

@@ -20,7 +20,10 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// A session that stood this long ends a row of failures.
 const STEADY_AFTER: Duration = WAIT_MAX;
 
-pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
+/// Of the first session that ever stands.
+pub(super) const FIRST_EPOCH: Epoch = Epoch(1);
+
+pub(super) async fn run(settings: Settings, seed: u64, mut epoch: Epoch, mut desk: Desk) {
     let mut nodes = match Nodes::new(&settings) {
         Ok(nodes) => nodes,
         Err(why) => {
@@ -29,8 +32,6 @@ pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
         }
     };
     let mut backoff = Backoff::new(seed);
-    let mut epoch = Epoch(1);
-    let mut stood = false;
     let mut failed_in_a_row = 0;
     loop {
         let building = Session::build(nodes.current(), &settings, epoch);
@@ -41,7 +42,6 @@ pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
             Ok(session) => {
                 let address = nodes.current().address();
                 tracing::info!(epoch = epoch.0, "connected to RabbitMQ at {address}");
-                stood = true;
                 failed_in_a_row = 0;
                 let Err(why) = serve(session, epoch, &mut desk, &mut backoff).await else {
                     break;
@@ -51,7 +51,9 @@ pub(super) async fn run(settings: Settings, seed: u64, mut desk: Desk) {
                 desk.tell(Event::Lost { epoch, why }).await;
                 epoch = Epoch(epoch.0.wrapping_add(1));
             }
-            Err(SessionError::Topology(why @ TopologyError::Differs { .. })) if !stood => {
+            Err(SessionError::Topology(why @ TopologyError::Differs { .. }))
+                if epoch == FIRST_EPOCH =>
+            {
                 let why = why.to_string();
                 return desk.tell(Event::Unusable { why }).await;
             }

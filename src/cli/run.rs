@@ -4,8 +4,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{self, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
@@ -66,6 +68,7 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         identity,
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
+        runtime: Handle::current(),
     };
     let endpoints = CancellationToken::new();
     let served = match settings.http_listen {
@@ -92,23 +95,32 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         metrics,
         health,
         grace: settings.grace,
+        patience: settings.patience,
     };
     let ended = worker::run(parts, stop).await;
     endpoints.cancel();
     if let Some(served) = served {
-        served.await?;
+        served.await??;
     }
     Ok(ended?)
 }
 
+/// On a thread of its own, so that a worker that hangs does not keep `/livez` from saying so.
 async fn serve(
     listen: std::net::SocketAddr,
     view: View,
     stop: CancellationToken,
-) -> anyhow::Result<JoinHandle<()>> {
+) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
     let listener = admin::bind(admin::Settings { listen }).await?;
     info!("probes and metrics at http://{}", listener.local_addr()?);
-    Ok(tokio::spawn(admin::serve(listener, view, stop)))
+    let listener = listener.into_std()?;
+    let runtime = super::runtime()?;
+    Ok(task::spawn_blocking(move || {
+        runtime.block_on(async {
+            admin::serve(TcpListener::from_std(listener)?, view, stop).await;
+            Ok(())
+        })
+    }))
 }
 
 /// Enough for every job held, twice: before and after a lost connection.

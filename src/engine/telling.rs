@@ -61,6 +61,11 @@ impl Telling {
         self.tells.len() + self.burials.len()
     }
 
+    /// What the broker has yet to answer; the rest waits for another try.
+    pub(super) fn under_way(&self) -> usize {
+        self.len().saturating_sub(self.again.len())
+    }
+
     pub(super) fn unroutable(&self) -> usize {
         self.unroutable
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Method, Request, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 
 use super::reply::{self, Decoded};
 use super::status::{self, Kind};
@@ -62,6 +63,11 @@ pub enum Unusable {
 /// Longest reply body that is read, in bytes; 500 items take about 50 KiB.
 const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+const NO_REPLY: &str = "no reply in time";
+
+/// How long after its deadline a call is given up that reqwest, which keeps the same one, has not ended.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 /// Speaks to one PBX; cheap to clone, connections are shared.
 #[derive(Clone)]
 pub struct Client {
@@ -71,6 +77,7 @@ pub struct Client {
     /// The same for every call, credentials included.
     headers: HeaderMap,
     texts: Texts,
+    longest: Duration,
 }
 
 impl Client {
@@ -82,12 +89,22 @@ impl Client {
             remove: endpoint(&base, Action::Remove),
             headers: headers(&http, base, settings)?,
             texts: Texts::new(&settings.texts),
+            longest: settings.timeout.saturating_add(OVERDUE),
             http,
         })
     }
 
-    /// Makes one call; ends within [`Settings::timeout`].
+    /// Makes one call; ends within [`Settings::timeout`], whatever the PBX does.
     pub async fn call(&self, batch: &Batch) -> CallResult {
+        let overdue = || CallResult::Ambiguous {
+            message: NO_REPLY.into(),
+        };
+        timeout(self.longest, self.post(batch))
+            .await
+            .unwrap_or_else(|_| overdue())
+    }
+
+    async fn post(&self, batch: &Batch) -> CallResult {
         let url = match batch.action {
             Action::Pause => &self.pause,
             Action::Remove => &self.remove,
@@ -294,7 +311,7 @@ fn unanswered(error: &reqwest::Error) -> CallResult {
         };
     }
     let message = if error.is_timeout() {
-        "no reply in time".into()
+        NO_REPLY.into()
     } else {
         format!("connection lost before the reply: {cause}").into()
     };

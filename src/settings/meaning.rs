@@ -13,6 +13,9 @@ use super::raw::{self, Raw};
 use super::{BrokerOnly, Settings};
 use crate::{telemetry, wire};
 
+/// Below this, what merely takes its time would pass for what has stopped.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
 const PBX_NAME_CHARS_MAX: usize = 64;
 const WORKER_NAME_CHARS_MAX: usize = 128;
 
@@ -45,6 +48,7 @@ struct Parts {
     http_listen: Option<SocketAddr>,
     log: Option<telemetry::Settings>,
     grace: Option<Duration>,
+    patience: Option<Duration>,
 }
 
 impl Parts {
@@ -54,6 +58,7 @@ impl Parts {
             .name
             .clone()
             .unwrap_or_else(super::default_worker_name);
+        let patience = patience(&raw.watchdog.patience, check);
         let worker_name = check.printable("worker.name", name, WORKER_NAME_CHARS_MAX);
         Self {
             engine: engine::settings(&raw, check),
@@ -70,11 +75,13 @@ impl Parts {
                     results: raw.results,
                     dead: raw.dead,
                     declare: raw.topology.declare,
+                    patience,
                 },
                 worker_name.as_deref(),
                 check,
             ),
             worker_name,
+            patience,
         }
     }
 
@@ -89,8 +96,15 @@ impl Parts {
             http_listen: self.http_listen,
             log: self.log?,
             grace: self.grace?,
+            patience: self.patience?,
         })
     }
+}
+
+fn patience(text: &str, check: &mut Check) -> Option<Duration> {
+    let patience = check.duration("watchdog.patience", text)?;
+    let enough = Some(patience).filter(|patience| *patience >= PATIENCE_MIN);
+    check.known("watchdog.patience", text, enough, "\"1s\" or longer")
 }
 
 fn jobs(max_age: &str, dry_run: bool, check: &mut Check) -> Option<wire::job::Settings> {

@@ -78,6 +78,7 @@ fn every_default_is_the_one_of_contract_7() {
         "http": { "listen": "127.0.0.1:9464" },
         "log": { "format": "text", "filter": "info" },
         "shutdown": { "grace": "30s" },
+        "watchdog": { "patience": "1m" },
         "worker": { "name": null },
     });
     assert_eq!(defaults, contract);
@@ -107,6 +108,8 @@ fn the_defaults_mean_what_they_say() {
     assert_eq!(settings.jobs.max_age, Some(Duration::from_hours(1)));
     assert_eq!(settings.http_listen, "127.0.0.1:9464".parse().ok());
     assert_eq!(settings.grace, Duration::from_secs(30));
+    assert_eq!(settings.patience, Duration::from_mins(1));
+    assert_eq!(settings.broker.pulse_every, Duration::from_secs(15));
     assert_eq!(
         settings.log,
         telemetry::Settings {

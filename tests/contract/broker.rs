@@ -8,6 +8,7 @@ mod tls;
 mod topology;
 
 use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
 
 use clockout::broker::{
     self, Address, Addresses, Broker, Command, Event, Names, Publication, Settings, Tls,
@@ -39,6 +40,7 @@ fn settings(place: &Place) -> Settings {
         prefetch: NonZeroU16::new(100).unwrap(),
         delivery_limit: NonZeroU32::new(100).unwrap(),
         connection_name: "clockout test".to_owned(),
+        pulse_every: Duration::from_millis(100),
     }
 }
 
@@ -95,10 +97,18 @@ impl Side {
             .expect("the broker side runs");
     }
 
+    /// The next event that is no mere sign of life.
     async fn event(&mut self) -> Event {
-        let event = within("an event of the broker side", self.broker.events.recv())
-            .await
-            .expect("the broker side runs");
+        let events = &mut self.broker.events;
+        let event = within("an event of the broker side", async {
+            loop {
+                match events.recv().await.expect("the broker side runs") {
+                    Event::Pulse(_) => {}
+                    event => break event,
+                }
+            }
+        })
+        .await;
         if let Event::Up { epoch } = event {
             self.epoch = epoch;
         }

@@ -266,6 +266,11 @@ impl Oracle {
             held <= self.settings.prefetch.get(),
             "{held} jobs held, more than prefetch"
         );
+        assert!(
+            !snapshot.forgotten,
+            "jobs are held for nothing: {:?}",
+            engine.pending()
+        );
         process.calls.check_breaker(&snapshot, &self.settings);
         process.calls.check_linger(moment, &process.obligations);
         if process.grace_ended {

@@ -23,6 +23,7 @@ pub struct Worker {
     child: Child,
     http_port: u16,
     log: Arc<Mutex<String>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What the admin side answered.
@@ -84,8 +85,11 @@ impl WorkerSetup {
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let log = Arc::new(Mutex::new(String::new()));
         let lines = Arc::clone(&log);
+        let reading = Arc::new(tokio::sync::Mutex::new(()));
+        let turn = Arc::clone(&reading);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                drop(turn.blocking_lock());
                 *lines.lock().unwrap() += &(line + "\n");
             }
         });
@@ -93,6 +97,7 @@ impl WorkerSetup {
             child,
             http_port: self.http_port,
             log,
+            reading,
         }
     }
 }
@@ -153,6 +158,11 @@ impl Worker {
             child.lock().unwrap().try_wait().unwrap()
         })
         .await
+    }
+
+    /// Reads nothing of what it writes to standard error until the guard is dropped.
+    pub async fn leave_log_unread(&self) -> impl Drop {
+        Arc::clone(&self.reading).lock_owned().await
     }
 
     /// What it has written to standard error.

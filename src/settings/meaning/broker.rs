@@ -1,5 +1,7 @@
 //! The sections about RabbitMQ.
 
+use std::time::Duration;
+
 use super::amqp;
 use crate::broker::{Names, Settings};
 use crate::settings::check::Check;
@@ -13,7 +15,12 @@ pub(super) struct Sections {
     pub(super) results: raw::Results,
     pub(super) dead: raw::Dead,
     pub(super) declare: bool,
+    /// What is known of `watchdog.patience`.
+    pub(super) patience: Option<Duration>,
 }
+
+/// How often the broker side tells how it stands before the watchdog loses its patience.
+const PULSES_PER_PATIENCE: u32 = 4;
 
 pub(super) fn settings(
     raw: Sections,
@@ -27,6 +34,7 @@ pub(super) fn settings(
         raw::JOBS_DELIVERY_LIMIT_MAX,
     );
     let amqp = amqp::read(raw.amqp, check);
+    let pulse_every = raw.patience.map(|patience| patience / PULSES_PER_PATIENCE);
     let names = names(raw.jobs, raw.results, raw.dead, check);
     let (addresses, tls) = amqp?;
     Some(Settings {
@@ -38,6 +46,7 @@ pub(super) fn settings(
         prefetch: u16::try_from(prefetch).ok()?.try_into().ok()?,
         delivery_limit: delivery_limit?,
         connection_name: format!("clockout {}", worker_name?),
+        pulse_every: pulse_every?,
     })
 }
 

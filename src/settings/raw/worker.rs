@@ -81,6 +81,24 @@ impl Default for Shutdown {
     }
 }
 
+/// What happens when nothing moves any more.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Watchdog {
+    /// How long jobs may wait without a delivery, or publishes without a confirm, before the connections to RabbitMQ are built
+    /// anew. If that does not help for as long again, /livez fails.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(in crate::settings) patience: String,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self {
+            patience: "1m".to_owned(),
+        }
+    }
+}
+
 /// This instance.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

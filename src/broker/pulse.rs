@@ -1,0 +1,92 @@
+//! Asks RabbitMQ, every so often, how the jobs queue stands: the session's sign of life.
+//!
+//! RabbitMQ says nothing when it merely stops delivering, so a subscription that died unheard looks like a queue without
+//! jobs. Whoever holds the answer against what was delivered can tell the two apart; nothing is decided here.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+
+use super::{Settings, short};
+
+/// Longest wait for RabbitMQ's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the session is over: what does not answer this will hardly deliver.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PulseError {
+    #[error("RabbitMQ did not say within {} s how the jobs queue stands", ANSWER_TIMEOUT.as_secs())]
+    NoAnswer,
+    #[error("RabbitMQ did not say how the jobs queue stands: {0}")]
+    Channel(#[from] lapin::Error),
+}
+
+/// What RabbitMQ counts in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Depth {
+    pub(super) ready: u32,
+    pub(super) consumers: u32,
+}
+
+type Asked = BoxFuture<'static, Result<Depth, PulseError>>;
+
+pub(super) struct Pulses {
+    channel: Channel,
+    queue: ShortString,
+    every: Interval,
+    /// The question that is not answered yet.
+    asked: Option<Asked>,
+}
+
+impl Pulses {
+    pub(super) async fn new(
+        connection: &Connection,
+        settings: &Settings,
+    ) -> Result<Self, PulseError> {
+        let mut every = interval(settings.pulse_every);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            channel: connection.create_channel().await?,
+            queue: short(&settings.names.jobs_queue),
+            every,
+            asked: None,
+        })
+    }
+
+    /// The next answer. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> Result<Depth, PulseError> {
+        let asked = match &mut self.asked {
+            Some(asked) => asked,
+            none => {
+                self.every.tick().await;
+                none.insert(Box::pin(ask(self.channel.clone(), self.queue.clone())))
+            }
+        };
+        let depth = asked.await;
+        self.asked = None;
+        depth
+    }
+}
+
+/// A passive declaration needs no rights and changes nothing.
+async fn ask(channel: Channel, queue: ShortString) -> Result<Depth, PulseError> {
+    let passive = QueueDeclareOptions {
+        passive: true,
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+    };
+    let declared = channel.queue_declare(queue, passive, FieldTable::default());
+    let queue = timeout(ANSWER_TIMEOUT, declared)
+        .await
+        .map_err(|_| PulseError::NoAnswer)??;
+    Ok(Depth {
+        ready: queue.message_count(),
+        consumers: queue.consumer_count(),
+    })
+}

@@ -1,0 +1,197 @@
+//! Notices when nothing moves that should: first the broker side is to be rebuilt, and if that does not help, the
+//! process is to count as dead.
+//!
+//! Pure: it looks at what the worker shows it, once a beat, with the time as an argument. It never takes for a stall
+//! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm, a standby's idleness.
+
+use std::time::Duration;
+
+use crate::broker::{Pulse, QueuePulse};
+use crate::engine;
+
+/// Longest that the broker side takes for one attempt to connect, by its own bounds, and the wait before it.
+const ATTEMPT_MAX: Duration = Duration::from_secs(80);
+
+/// What should move and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Stall {
+    #[error("the broker side gives no sign of life")]
+    Silence,
+    #[error("jobs wait in RabbitMQ and none is delivered")]
+    JobsWait,
+    #[error("RabbitMQ confirms nothing of what was published")]
+    NoConfirm,
+    #[error("jobs are held and nothing is under way for them")]
+    Forgotten,
+}
+
+/// What the worker shows of itself.
+#[derive(Debug)]
+pub(super) struct Vitals<'w> {
+    pub(super) connected: bool,
+    pub(super) subscribed: bool,
+    /// Of this session.
+    pub(super) pulse: Option<&'w Pulse>,
+    /// Sessions, pulses and failed attempts to connect, so far.
+    pub(super) signs: u64,
+    /// Publishes that RabbitMQ has answered, so far.
+    pub(super) answers: u64,
+    pub(super) engine: &'w engine::Snapshot,
+}
+
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    patience: Duration,
+    silence: Watch,
+    confirms: Watch,
+    forgotten: Watch,
+    queues: Vec<QueueWatch>,
+}
+
+impl Watchdog {
+    /// `patience`: how long something may be owed without moving, before a rebuild and once more after it.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            silence: Watch::default(),
+            confirms: Watch::default(),
+            forgotten: Watch::default(),
+            queues: Vec::new(),
+        }
+    }
+
+    /// Why the broker side is to be rebuilt now, if it is.
+    pub(super) fn look(&mut self, now: Duration, vitals: &Vitals<'_>) -> Option<Stall> {
+        let Vitals {
+            engine,
+            signs,
+            answers,
+            ..
+        } = *vitals;
+        let patience = self.patience;
+        let silence_max = if vitals.connected {
+            patience
+        } else {
+            patience.max(ATTEMPT_MAX)
+        };
+        let blocked = vitals.pulse.is_some_and(|pulse| pulse.blocked);
+        let confirms_owed = vitals.connected && engine.publishing > 0 && !blocked;
+        // Each of them looks, whatever another has found.
+        let silent = self.silence.look(now, silence_max, true, signs);
+        let unconfirmed = self.confirms.look(now, patience, confirms_owed, answers);
+        let forgotten = self
+            .forgotten
+            .look(now, patience, engine.forgotten, answers);
+        let waits = self.look_at_queues(now, vitals);
+        [
+            (silent, Stall::Silence),
+            (waits, Stall::JobsWait),
+            (unconfirmed, Stall::NoConfirm),
+            (forgotten, Stall::Forgotten),
+        ]
+        .into_iter()
+        .find_map(|(stalled, stall)| stalled.then_some(stall))
+    }
+
+    /// What a rebuild has not mended.
+    pub(super) fn hopeless(&self) -> Option<Stall> {
+        let watches = [
+            (&self.silence, Stall::Silence),
+            (&self.confirms, Stall::NoConfirm),
+            (&self.forgotten, Stall::Forgotten),
+        ];
+        let queues = self
+            .queues
+            .iter()
+            .map(|queue| (&queue.watch, Stall::JobsWait));
+        watches
+            .into_iter()
+            .chain(queues)
+            .find_map(|(watch, stall)| watch.hopeless.then_some(stall))
+    }
+
+    fn look_at_queues(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {
+        let rows = vitals.pulse.map_or(&[][..], |pulse| &pulse.queues);
+        if self.queues.len() < rows.len() {
+            self.queues.resize_with(rows.len(), QueueWatch::default);
+        }
+        let mut stalled = false;
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            let row = rows.get(index).filter(|_| vitals.subscribed);
+            stalled |= queue.look(now, self.patience, row);
+        }
+        stalled
+    }
+}
+
+/// One thing that may be owed, and is expected to move while it is.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Changes whenever it moves.
+    mark: u64,
+    /// Since when it is owed and has not moved, or since the last rebuild for it.
+    still_since: Option<Duration>,
+    owed_last: Duration,
+    rebuilt: bool,
+    hopeless: bool,
+}
+
+impl Watch {
+    /// Whether patience has just run out.
+    fn look(&mut self, now: Duration, patience: Duration, owed: bool, mark: u64) -> bool {
+        let forgiven = !owed && now.saturating_sub(self.owed_last) >= patience;
+        if mark != self.mark || forgiven {
+            (self.rebuilt, self.hopeless) = (false, false);
+        }
+        if mark != self.mark || !owed {
+            self.mark = mark;
+            self.still_since = None;
+        }
+        if !owed {
+            return false;
+        }
+        self.owed_last = now;
+        let since = *self.still_since.get_or_insert(now);
+        if now.saturating_sub(since) < patience {
+            return false;
+        }
+        self.still_since = Some(now);
+        self.hopeless = self.rebuilt;
+        self.rebuilt = true;
+        true
+    }
+}
+
+/// Deliveries of one jobs queue.
+#[derive(Debug, Default)]
+struct QueueWatch {
+    watch: Watch,
+    moves: u64,
+    ready: u32,
+    delivered: u64,
+    /// The latest that was taken from the queue came to us. Of several workers one is served; the others stand by, and
+    /// cannot tell why they get nothing.
+    ours: bool,
+}
+
+impl QueueWatch {
+    /// `row`: `None` while we are not subscribed.
+    fn look(&mut self, now: Duration, patience: Duration, row: Option<&QueuePulse>) -> bool {
+        let Some(row) = row else {
+            return self.watch.look(now, patience, false, self.moves);
+        };
+        let came = row.delivered != self.delivered && row.delivered > 0;
+        let fell = row.ready < self.ready;
+        if came || fell {
+            self.ours = came;
+        }
+        self.moves += u64::from(came || fell || row.ready == 0);
+        (self.ready, self.delivered) = (row.ready, row.delivered);
+        let should_come = self.ours || row.consumers == 0;
+        let owed = row.ready > 0 && row.room && should_come;
+        self.watch.look(now, patience, owed, self.moves)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Guards against the silent death: a process that runs, a connection that stands, and nothing that moves. However the
+//! worker is cut off from its jobs, it comes back by itself, or `/livez` says that it cannot.
+
+mod filter;
+
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use serde_json::{Value, json};
+
+use crate::support::{Node, Place, Rabbit, Stage, Worker, WorkerSetup, poll, stage};
+use filter::{BASIC_ACK, BASIC_CANCEL, BASIC_DELIVER, Filter};
+
+fn job(agent: u32) -> Value {
+    json!({"action": "pause", "queue": "1", "agent": agent.to_string()})
+}
+
+/// Whatever happened to it: a job that is sent now is done.
+async fn works(stage: &mut Stage, agent: u32) {
+    stage.send(job(agent)).await;
+    let agent = agent.to_string();
+    loop {
+        let outcome = stage.outcomes.next().await.json();
+        if outcome["agent"] == agent {
+            assert_eq!(outcome["code"], "applied");
+            return;
+        }
+    }
+}
+
+/// A worker that soon loses its patience, with a filter between it and the broker.
+async fn filtered(stage: &Stage) -> (Filter, WorkerSetup) {
+    let filter = Filter::start(&stage.place.url).await;
+    let worker = stage.worker().set("amqp.url", &filter.url);
+    (filter, worker.set("watchdog.patience", "1s"))
+}
+
+/// `/livez` goes red and says this.
+async fn dies_of(worker: &Worker, what: &str) {
+    let why = worker.answers("/livez", 503).await;
+    assert!(why.contains("no_progress") && why.contains(what), "{why}");
+}
+
+#[tokio::test]
+async fn deliveries_that_stop_unheard_are_missed_and_come_again_over_new_connections() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    let worker = worker.set("jobs.prefetch", "1").start().await;
+    works(&mut stage, 1).await;
+    filter.swallow(&[BASIC_DELIVER]);
+    stage.send_all((2..5).map(job)).await;
+    dies_of(&worker, "none is delivered").await;
+    assert!(
+        worker
+            .log()
+            .contains("building the connections to RabbitMQ anew")
+    );
+
+    filter.swallow(&[]);
+    for _ in 2..5 {
+        assert_eq!(stage.outcomes.next().await.json()["code"], "applied");
+    }
+    worker.answers("/livez", 200).await;
+    worker.ready().await;
+    assert_eq!(stage.calls().len(), 4);
+}
+
+#[tokio::test]
+async fn confirms_that_never_come_are_missed_and_the_outcome_is_told_again() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    let worker = worker.start().await;
+    filter.swallow(&[BASIC_ACK]);
+    let first = stage.perform(job(1)).await;
+    dies_of(&worker, "confirms nothing").await;
+
+    filter.swallow(&[]);
+    worker
+        .shows("clockout_jobs_settled_total{disposition=\"ack\"} 1")
+        .await;
+    worker.answers("/livez", 200).await;
+    for again in stage.outcomes.rest().await {
+        assert_eq!(again.json()["outcome_id"], first["outcome_id"]);
+    }
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancelled_consumer_that_nobody_told_is_missed() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    let _worker = worker.start().await;
+    works(&mut stage, 1).await;
+    filter.swallow(&[BASIC_CANCEL]);
+    delete_jobs_queue(&stage.rabbit, &stage.place).await;
+    filter.has_swallowed_one().await;
+    declare_jobs_queue(&stage.rabbit, &stage.place).await;
+    filter.swallow(&[]);
+    works(&mut stage, 2).await;
+}
+
+#[tokio::test]
+async fn a_loop_that_does_not_turn_is_told_by_livez() {
+    let stage = stage().await;
+    let worker = stage.worker().set("watchdog.patience", "1s");
+    let worker = worker.set("log.filter", "info,lapin=trace").start().await;
+    // A log that nobody takes stops whoever writes it.
+    let unread = worker.leave_log_unread().await;
+    dies_of(&worker, "loop is silent").await;
+    drop(unread);
+    worker.answers("/livez", 200).await;
+}
+
+#[tokio::test]
+async fn after_its_connections_were_closed_it_goes_on() {
+    let node = Node::start();
+    let stage = Stage::at(node.place()).await;
+    let worker = stage.worker().start().await;
+    node.close_all_connections();
+    let mut stage = Stage::at(node.place()).await;
+    works(&mut stage, 1).await;
+    worker.shows("clockout_broker_reconnects_total 1").await;
+}
+
+#[tokio::test]
+async fn after_its_channel_was_closed_for_a_job_held_too_long_it_goes_on() {
+    let node = Node::start();
+    // RabbitMQ's 30 minutes, looked at each minute.
+    for (name, ms) in [("consumer_timeout", 1_000), ("channel_tick_interval", 500)] {
+        node.ctl(&[
+            "eval",
+            &format!("application:set_env(rabbit, {name}, {ms})."),
+        ]);
+    }
+    let mut stage = Stage::at(node.place()).await;
+    stage.faults(json!([{"times": 1, "effect": {"latency": {"ms": 5_000}}}]));
+    let worker = stage.worker().start().await;
+    let outcome = stage.perform(job(1)).await;
+    assert_eq!(outcome["code"], "applied");
+    assert!(worker.log().contains("lost RabbitMQ"), "{}", worker.log());
+    works(&mut stage, 2).await;
+    assert_eq!(stage.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn after_its_jobs_queue_was_deleted_it_goes_on() {
+    let mut stage = stage().await;
+    let worker = stage.worker().start().await;
+    delete_jobs_queue(&stage.rabbit, &stage.place).await;
+    worker.shows("clockout_broker_reconnects_total 1").await;
+    worker.ready().await;
+    works(&mut stage, 1).await;
+}
+
+#[tokio::test]
+async fn after_a_publish_closed_its_channel_it_goes_on() {
+    let stage = stage().await;
+    let worker = stage.worker().start().await;
+    let results = stage.place.names.results.as_str();
+    let channel = stage.rabbit.channel().await;
+    let options = ExchangeDeleteOptions::default();
+    channel
+        .exchange_delete(results.into(), options)
+        .await
+        .unwrap();
+    stage.send(job(1)).await;
+    worker
+        .shows("clockout_jobs_settled_total{disposition=\"ack\"} 1")
+        .await;
+    assert!(worker.log().contains("no exchange"), "{}", worker.log());
+}
+
+#[tokio::test]
+async fn a_queue_that_is_gone_and_not_ours_to_declare_is_named_until_it_is_back() {
+    let mut stage = stage().await;
+    drop(stage.worker().start().await);
+    let worker = stage
+        .worker()
+        .set("topology.declare", "false")
+        .start()
+        .await;
+    delete_jobs_queue(&stage.rabbit, &stage.place).await;
+    worker.answers("/readyz", 503).await;
+    poll("the reason in /status", async || {
+        let status = worker.get("/status").await?.body;
+        status.contains("is not there: create it").then_some(())
+    })
+    .await;
+    worker.answers("/livez", 200).await;
+    declare_jobs_queue(&stage.rabbit, &stage.place).await;
+    worker.ready().await;
+    works(&mut stage, 1).await;
+}
+
+#[tokio::test]
+async fn told_to_stop_while_it_reconnects_it_stops() {
+    let node = Node::start();
+    let stage = Stage::at(node.place()).await;
+    let mut worker = stage.worker().start().await;
+    node.stop();
+    worker.answers("/readyz", 503).await;
+    worker.signal("TERM");
+    assert_eq!(worker.ended().await.code(), Some(0));
+}
+
+async fn delete_jobs_queue(rabbit: &Rabbit, place: &Place) {
+    let jobs = place.names.jobs.as_str();
+    let options = QueueDeleteOptions::default();
+    let channel = rabbit.channel().await;
+    channel.queue_delete(jobs.into(), options).await.unwrap();
+}
+
+/// As the worker would, bound to its exchange.
+async fn declare_jobs_queue(rabbit: &Rabbit, place: &Place) {
+    let jobs = place.names.jobs.as_str();
+    let mut arguments = FieldTable::default();
+    for (name, value) in [
+        ("x-queue-type", "quorum"),
+        ("x-dead-letter-exchange", &place.names.dead),
+        ("x-dead-letter-strategy", "at-least-once"),
+        ("x-overflow", "reject-publish"),
+    ] {
+        arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(100));
+    let channel = rabbit.channel().await;
+    let options = QueueDeclareOptions::durable();
+    let declared = channel.queue_declare(jobs.into(), options, arguments).await;
+    declared.unwrap();
+    let bound = channel.queue_bind(
+        jobs.into(),
+        jobs.into(),
+        "#".into(),
+        lapin::options::QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    bound.await.unwrap();
+}
