@@ -46,6 +46,18 @@ sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to re
 	$(if $(SEEDS),CLOCKOUT_SIM_SEEDS=$(SEEDS)) $(if $(SEED),CLOCKOUT_SIM_SEED=$(SEED)) \
 	  cargo test --test simulation every_seed -- --nocapture
 
+.PHONY: chaos soak
+soak: JOBS ?= 20000
+soak: STRIKES ?= 12
+soak: SEEDS ?= 50
+soak: MINUTES ?= 120
+chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker REPORT=file
+soak: ## The same for long: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each
+chaos soak:
+	@scripts/ensure cc rabbitmq
+	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
+	  cargo test --test chaos whatever_fails -- --nocapture
+
 .PHONY: engine-cost engine-cost-update
 engine-cost: COST = check
 engine-cost-update: COST = update

@@ -110,7 +110,8 @@ impl Broker {
     }
 }
 
-fn make_vhosts(names: &[String]) -> String {
+/// The words for `rabbitmqctl eval` that make virtual hosts which `guest` may use.
+pub(super) fn make_vhosts(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("<<\"{name}\">>")).collect();
     format!(
         "[begin rabbit_vhost:add(Name, <<\"tests\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, \

@@ -7,6 +7,7 @@
 
 mod broker;
 mod container;
+pub mod http;
 mod keeper;
 mod node;
 mod rabbit;

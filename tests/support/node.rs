@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-use super::broker::{Names, Place};
+use super::broker::{Names, Place, make_vhosts};
 use super::container;
 use super::keeper::Keeper;
 
@@ -51,12 +52,27 @@ impl Node {
 
     /// The default virtual host, for a client or a worker.
     pub fn place(&self) -> Place {
-        let port = self.keeper().port("amqp");
+        let port = self.port();
         Place {
             url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
             names: Names::default(),
             shared: false,
         }
+    }
+
+    /// A virtual host of its own, made anew.
+    pub fn place_on(&self, vhost: &str) -> Place {
+        self.ctl(&["eval", &make_vhosts(&[vhost.to_owned()])]);
+        let port = self.port();
+        Place {
+            url: format!("amqp://guest:guest@127.0.0.1:{port}/{vhost}"),
+            names: Names::default(),
+            shared: false,
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.keeper().port("amqp")
     }
 
     pub fn tls_port(&self) -> u16 {
@@ -96,6 +112,36 @@ impl Node {
     pub fn set_memory_alarm(&self, on: bool) {
         let watermark = if on { "1MB" } else { "1GB" };
         self.ctl(&["set_vm_memory_high_watermark", "absolute", watermark]);
+    }
+
+    /// How long a delivery may wait for its acknowledgement; `None`: as RabbitMQ comes. Closes all connections, as
+    /// channels learn of it when they open. Then they look every second.
+    pub fn set_consumer_timeout(&self, timeout: Option<Duration>) {
+        let (timeout, tick) = match timeout {
+            Some(timeout) => (timeout, Duration::from_secs(1)),
+            None => (Duration::from_mins(30), Duration::from_mins(1)),
+        };
+        let set = format!(
+            "application:set_env(rabbit, consumer_timeout, {}), application:set_env(rabbit, channel_tick_interval, {}).",
+            timeout.as_millis(),
+            tick.as_millis()
+        );
+        self.ctl(&["eval", &set]);
+        self.close_all_connections();
+    }
+
+    /// A user that may do nothing yet; its password is its name.
+    pub fn add_user(&self, user: &str) {
+        self.ctl(&["add_user", user, user]);
+    }
+
+    /// Gives a user all rights on a virtual host, or takes them all.
+    pub fn set_rights(&self, vhost: &str, user: &str, all: bool) {
+        if all {
+            self.ctl(&["set_permissions", "-p", vhost, user, ".*", ".*", ".*"]);
+        } else {
+            self.ctl(&["clear_permissions", "-p", vhost, user]);
+        }
     }
 
     /// `rabbitmqctl`; what it printed.

@@ -5,10 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
 use super::broker::Place;
+use super::http::{self, Answer};
 use super::{free_port, poll};
 
 /// What a worker is started with.
@@ -24,13 +22,6 @@ pub struct Worker {
     http_port: u16,
     log: Arc<Mutex<String>>,
     reading: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// What the admin side answered.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
 }
 
 impl WorkerSetup {
@@ -129,19 +120,7 @@ impl Worker {
 
     /// Asks the admin side once; `None` if it does not listen.
     pub async fn get(&self, path: &str) -> Option<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port))
-            .await
-            .ok()?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some(Answer {
-            status: head.split_whitespace().nth(1)?.parse().ok()?,
-            body: body.to_owned(),
-        })
+        http::ask(self.http_port, "GET", path, "").await
     }
 
     /// `TERM`, `INT`, `KILL`, …

@@ -1,0 +1,234 @@
+//! The producer: publishes jobs at a rate, whatever goes wrong, and each again until the broker has confirmed it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeleteOptions};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::jobs::{Jobs, Kind};
+use crate::record::{Record, Sent};
+use crate::support::{Place, json_message};
+
+/// Most jobs published before their confirms are waited for. They are published again together: so their order holds,
+/// whichever of them the broker had taken already.
+const BURST_MAX: usize = 500;
+
+/// How often it looks what is due, or whether the broker is back.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// From one job to the next once all are sent and things still go wrong: they show when a worker has recovered.
+const TRICKLE: Duration = Duration::from_millis(50);
+
+/// Longest wait for the broker's confirms, before the burst is published again over a new connection.
+const CONFIRM_MAX: Duration = Duration::from_secs(10);
+
+/// How many jobs to send, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct Volume {
+    pub jobs: usize,
+    /// From one job to the next.
+    pub pace: Duration,
+}
+
+pub struct Flow {
+    place: Place,
+    record: Arc<Record>,
+    jobs: Jobs,
+    session: Option<(Connection, Channel)>,
+    enough: watch::Receiver<bool>,
+    losses: mpsc::Receiver<()>,
+}
+
+/// What can be asked of a flow that runs.
+pub struct Orders {
+    enough: watch::Sender<bool>,
+    losses: mpsc::Sender<()>,
+}
+
+impl Orders {
+    /// It may end once it has published all; the rest without waiting.
+    pub fn enough(&self) {
+        self.enough.send_replace(true);
+    }
+
+    /// Has the jobs queue deleted with all that is in it, and what was lost so published again.
+    pub async fn lose_jobs_queue(&self) {
+        self.losses.send(()).await.expect("the flow runs");
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    number: usize,
+    key: String,
+    properties: BasicProperties,
+    body: Vec<u8>,
+}
+
+impl Flow {
+    pub fn new(place: &Place, record: &Arc<Record>, jobs: Jobs) -> (Flow, Orders) {
+        let (enough, is_enough) = watch::channel(false);
+        let (loss, losses) = mpsc::channel(1);
+        let flow = Flow {
+            place: place.clone(),
+            record: Arc::clone(record),
+            jobs,
+            session: None,
+            enough: is_enough,
+            losses,
+        };
+        let orders = Orders {
+            enough,
+            losses: loss,
+        };
+        (flow, orders)
+    }
+
+    /// Publishes until all is sent and it is enough.
+    pub async fn run(mut self, volume: Volume) {
+        let mut sent = 0;
+        let mut next_due = Instant::now();
+        while sent < volume.jobs || !*self.enough.borrow() {
+            if self.losses.try_recv().is_ok() {
+                self.lose_jobs_queue().await;
+            }
+            let left = volume.jobs.saturating_sub(sent);
+            let (most, pace) = match (left, *self.enough.borrow()) {
+                (0, _) => (BURST_MAX, TRICKLE),
+                (left, true) => (left.min(BURST_MAX), Duration::ZERO),
+                (left, false) => (left.min(BURST_MAX), volume.pace),
+            };
+            let mut burst = 0;
+            // What came due while the broker was away comes at once, as from real producers.
+            while burst < most && next_due <= Instant::now() {
+                burst += 1;
+                next_due += pace;
+            }
+            if burst == 0 {
+                sleep(BEAT).await;
+            } else {
+                self.send(burst).await;
+                sent += burst;
+            }
+        }
+    }
+
+    /// What is lost with the queue, its producers miss the outcomes of, and send again. Nothing new is sent meanwhile, so
+    /// the jobs of an agent keep their order.
+    async fn lose_jobs_queue(&mut self) {
+        let queue = self.place.names.jobs.clone();
+        while !self.delete(&queue).await {
+            self.session = None;
+            sleep(BEAT).await;
+        }
+        let missed = self.record.missed();
+        for numbers in missed.chunks(BURST_MAX) {
+            let messages: Vec<Message> = {
+                let record = self.record.look();
+                let sent = numbers.iter().map(|number| &record.sent[*number]);
+                sent.map(|sent| Message::of(sent, self.jobs.id(&sent.job)))
+                    .collect()
+            };
+            self.publish_until_confirmed(&messages).await;
+        }
+    }
+
+    /// `false` if it may still stand.
+    async fn delete(&mut self, queue: &str) -> bool {
+        let delete = async {
+            let channel = self.channel().await?;
+            channel
+                .queue_delete(queue.into(), QueueDeleteOptions::default())
+                .await
+        };
+        matches!(timeout(CONFIRM_MAX, delete).await, Ok(Ok(_)))
+    }
+
+    async fn send(&mut self, burst: usize) {
+        let mut messages = Vec::with_capacity(burst);
+        for _ in 0..burst {
+            let job = self.jobs.next();
+            let id = self.jobs.id(&job);
+            let sent = Sent::new(job, &id);
+            let message = Message::of(&sent, id);
+            if sent.job.kind == Kind::Repeated {
+                messages.push(message.clone());
+            }
+            messages.push(message);
+            self.record.send(sent);
+        }
+        self.publish_until_confirmed(&messages).await;
+    }
+
+    async fn publish_until_confirmed(&mut self, messages: &[Message]) {
+        let numbers: Vec<usize> = messages.iter().map(|message| message.number).collect();
+        loop {
+            self.record.publish(&numbers);
+            if self.publish(messages).await {
+                return self.record.confirmed(&numbers);
+            }
+            self.session = None;
+            sleep(BEAT).await;
+        }
+    }
+
+    /// `false` if any of them may not be in the jobs queue.
+    async fn publish(&mut self, messages: &[Message]) -> bool {
+        let attempt = async {
+            let channel = self.channel().await?;
+            let exchange = &self.place.names.jobs;
+            try_join_all(messages.iter().map(|m| m.publish(&channel, exchange))).await
+        };
+        match timeout(CONFIRM_MAX, attempt).await {
+            Ok(Ok(taken)) => taken.into_iter().all(|taken| taken),
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// The channel of the connection that stands, or of a new one.
+    async fn channel(&mut self) -> lapin::Result<Channel> {
+        if let Some((_, channel)) = &self.session {
+            return Ok(channel.clone());
+        }
+        let connection =
+            Connection::connect(&self.place.url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        self.session = Some((connection, channel.clone()));
+        Ok(channel)
+    }
+}
+
+impl Message {
+    fn of(sent: &Sent, id: String) -> Message {
+        Message {
+            number: sent.job.number,
+            key: sent.job.queue.clone(),
+            properties: json_message().with_message_id(id.into()),
+            body: sent.body.clone(),
+        }
+    }
+
+    /// Whether the broker has put it into a queue.
+    async fn publish(&self, channel: &Channel, exchange: &str) -> lapin::Result<bool> {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let confirm = channel.basic_publish(
+            exchange.into(),
+            self.key.as_str().into(),
+            options,
+            &self.body,
+            self.properties.clone(),
+        );
+        let confirmation = confirm.await?.await?;
+        Ok(confirmation.is_ack() && confirmation.take_message().is_none())
+    }
+}

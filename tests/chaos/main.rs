@@ -1,0 +1,160 @@
+//! Chaos: a real RabbitMQ node, the real binary as a process, the simulated PBX over HTTP, a faulty link to each; and
+//! faults on all sides, drawn from a seed, while jobs flow.
+//!
+//! Promise guarded here: whatever fails, no outcome is lost or invented and the order of each agent holds; and once the
+//! failing stops, everything settles. `make test` runs it short, `make chaos` and `make soak` longer. Times are real, so a
+//! seed decides what happens and about when, and a run of it repeats another closely but not to the millisecond.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::exit,
+    clippy::match_wild_err_arm,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on should panic and say where"
+)]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    reason = "in a test binary `pub` says: for the tests, whether or not one needs it yet"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read their environment and measure real time"
+)]
+
+mod fault;
+mod flow;
+mod hearing;
+mod jobs;
+mod oracle;
+mod proxy;
+mod record;
+mod report;
+mod run;
+mod schedule;
+mod strikes;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
+
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use report::{Findings, Report};
+use schedule::Schedule;
+use world::World;
+
+/// What `make test` can spare.
+const SEEDS: u64 = 3;
+const JOBS: usize = 2_000;
+const STRIKES: usize = 8;
+
+/// Broken promises that are printed; the rest is in the file.
+const SHOWN_MAX: usize = 10;
+
+/// How much chaos; each from an environment variable, which `make chaos` and `make soak` set.
+struct Asked {
+    first: u64,
+    seeds: u64,
+    jobs: usize,
+    strikes: usize,
+    /// No seed begins after this.
+    minutes: u64,
+    /// Part of the names of the faults that may strike; empty: all.
+    only: String,
+    /// Where the report goes, beside standard output: this name with `.md` and `.json`.
+    report: Option<PathBuf>,
+}
+
+fn given<T: FromStr>(variable: &str) -> Option<T> {
+    let text = std::env::var(variable).ok()?;
+    let value = text.parse();
+    Some(value.unwrap_or_else(|_| panic!("{variable} cannot be {text:?}")))
+}
+
+impl Asked {
+    fn read() -> Asked {
+        let one = given("CLOCKOUT_CHAOS_SEED");
+        let default = if one.is_some() { 1 } else { SEEDS };
+        Asked {
+            first: one.unwrap_or(0),
+            seeds: given("CLOCKOUT_CHAOS_SEEDS").unwrap_or(default),
+            jobs: given("CLOCKOUT_CHAOS_JOBS").unwrap_or(JOBS),
+            strikes: given("CLOCKOUT_CHAOS_STRIKES").unwrap_or(STRIKES),
+            minutes: given("CLOCKOUT_CHAOS_MINUTES").unwrap_or(u64::MAX),
+            only: given("CLOCKOUT_CHAOS_ONLY").unwrap_or_default(),
+            report: given("CLOCKOUT_CHAOS_REPORT"),
+        }
+    }
+
+    /// The command that runs this seed alone.
+    fn replay(&self, seed: u64) -> String {
+        let Asked {
+            jobs,
+            strikes,
+            only,
+            ..
+        } = self;
+        let only = if only.is_empty() {
+            String::new()
+        } else {
+            format!(" ONLY='{only}'")
+        };
+        format!("make chaos SEED={seed} JOBS={jobs} STRIKES={strikes}{only}")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_fails_nothing_is_lost_and_everything_settles() {
+    let asked = Asked::read();
+    let began = Instant::now();
+    let world = World::start().await;
+    let mut report = Report::new(world.version().await);
+    for seed in asked.first..asked.first.saturating_add(asked.seeds) {
+        if began.elapsed().as_secs() / 60 >= asked.minutes {
+            break;
+        }
+        let schedule = Schedule::of(seed, asked.strikes, &asked.only);
+        let findings = run::run(&world, seed, &schedule, asked.jobs).await;
+        report.add(&findings);
+        println!("seed {seed}: {findings}");
+        if !findings.broken.is_empty() {
+            println!("{report}");
+            show_broken(seed, &schedule, &findings);
+            panic!(
+                "seed {seed} broke a promise; replay it with: {}",
+                asked.replay(seed)
+            );
+        }
+    }
+    println!("\n{report}");
+    if let Some(path) = asked.report {
+        let json = serde_json::to_string_pretty(&report).unwrap();
+        fs::write(path.with_extension("json"), json).unwrap();
+        fs::write(path.with_extension("md"), report.to_string()).unwrap();
+    }
+}
+
+/// Prints what was broken, and leaves all that is known of it in a file.
+fn show_broken(seed: u64, schedule: &Schedule, findings: &Findings) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("chaos-seed-{seed}.log"));
+    let Findings { broken, logs, .. } = findings;
+    fs::write(&path, format!("{schedule:#?}\n{broken:#?}\n{logs}")).unwrap();
+    for broken in broken.iter().take(SHOWN_MAX) {
+        println!("{}: {}", broken.promise, broken.how);
+    }
+    println!(
+        "{} broken in all; they and the logs: {}",
+        broken.len(),
+        path.display()
+    );
+}

@@ -1,0 +1,168 @@
+//! The oracle: what clockout owes to who looks at it from outside, judged once everything has settled.
+//!
+//! It knows what was sent, what was told and what the PBX was asked; and nothing of how the worker works. So what it
+//! allows is written down here, and only what CONTRACT promises.
+
+mod order;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::jobs::{BAD, Kind};
+use crate::record::{Inner, Sent, Told};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Pause,
+    Remove,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Pause => "pause",
+            Action::Remove => "remove",
+        }
+    }
+}
+
+/// A call as the PBX logged it.
+#[derive(Debug, Deserialize)]
+pub struct Call {
+    /// Arrival, in milliseconds since the PBX started.
+    pub at_ms: u64,
+    pub action: Action,
+    pub queues: Vec<String>,
+    pub agents: Vec<String>,
+}
+
+/// An agent as the PBX has it in the end.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Member {
+    pub member: bool,
+    pub paused: bool,
+}
+
+/// What the PBX has seen, and who is on its queues: by queue and agent.
+#[derive(Debug)]
+pub struct Pbx {
+    pub calls: Vec<Call>,
+    pub members: BTreeMap<String, BTreeMap<String, Member>>,
+}
+
+/// A promise that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    Outcome,
+    NothingInvented,
+    OneId,
+    DeadLetter,
+    Order,
+    Effect,
+    NoNeedlessCall,
+    Recovery,
+    Settling,
+    Drain,
+}
+
+impl Promise {
+    pub const ALL: [Promise; 10] = [
+        Promise::Outcome,
+        Promise::NothingInvented,
+        Promise::OneId,
+        Promise::DeadLetter,
+        Promise::Order,
+        Promise::Effect,
+        Promise::NoNeedlessCall,
+        Promise::Recovery,
+        Promise::Settling,
+        Promise::Drain,
+    ];
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Promise::Outcome => "jobs acknowledged without all of their outcomes",
+            Promise::NothingInvented => "outcomes or dead letters of nothing that was sent",
+            Promise::OneId => "agents of a job with more than one outcome id",
+            Promise::DeadLetter => "jobs that failed and have no dead letter",
+            Promise::Order => "agents whose order was broken",
+            Promise::Effect => "agents told as done that the PBX shows otherwise",
+            Promise::NoNeedlessCall => "agents called for no job",
+            Promise::Recovery => "faults not recovered from in time",
+            Promise::Settling => "runs not settled in time",
+            Promise::Drain => "workers that did not end as they should",
+        })
+    }
+}
+
+/// A promise that was broken, and how.
+#[derive(Debug)]
+pub struct Broken {
+    pub promise: Promise,
+    pub how: String,
+}
+
+impl Broken {
+    pub fn new(promise: Promise, how: impl fmt::Display) -> Broken {
+        let how = how.to_string();
+        Broken { promise, how }
+    }
+}
+
+/// Everything that is wrong with a run that has settled.
+pub fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
+    let mut broken: Vec<Broken> = record
+        .strangers
+        .iter()
+        .map(|stranger| Broken::new(Promise::NothingInvented, stranger))
+        .collect();
+    broken.extend(record.sent.iter().flat_map(judge_job));
+    broken.extend(order::judge(record, pbx));
+    broken
+}
+
+fn judge_job(sent: &Sent) -> Vec<Broken> {
+    let Sent { job, told, .. } = sent;
+    let mut broken = Vec::new();
+    for told in told {
+        let what = format!("{job:?}: {told:?}");
+        if told.times == 0 {
+            broken.push(Broken::new(Promise::Outcome, &what));
+        }
+        if told.ids.len() > 1 {
+            broken.push(Broken::new(Promise::OneId, &what));
+        }
+        if told.times > 0 && !is_fitting(job.kind, told) {
+            broken.push(Broken::new(Promise::NothingInvented, &what));
+        }
+    }
+    // A job that a crash brought back may end otherwise the second time.
+    let is_buried = |told: &Told| ["failed", "unknown", "invalid"].contains(&told.status.as_str());
+    if sent.letters == 0 && told.iter().any(is_buried) {
+        let what = format!("{job:?}: {told:?}");
+        broken.push(Broken::new(Promise::DeadLetter, what));
+    }
+    broken
+}
+
+/// Whether a job of this kind can end so.
+fn is_fitting(kind: Kind, told: &Told) -> bool {
+    let only = |codes: &[&str]| told.codes.iter().all(|code| codes.contains(&code.as_str()));
+    match kind {
+        Kind::Sound | Kind::Repeated | Kind::Expiring(_) => {
+            let foreign = BAD.map(|(_, code)| code);
+            !told
+                .codes
+                .iter()
+                .any(|code| foreign.contains(&code.as_str()) || code == "dry_run")
+        }
+        Kind::DryRun => only(&["dry_run", "superseded"]),
+        Kind::Expired => only(&["expired", "superseded"]),
+        Kind::Bad(which) => only(&[BAD[which].1]),
+    }
+}

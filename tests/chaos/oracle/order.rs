@@ -1,0 +1,132 @@
+//! What the PBX was asked for each agent, beside what was told of it: order, effects, and calls for nothing.
+//!
+//! A crash may repeat what was not acknowledged, from some job of the agent on, but never an earlier job alone. So what an
+//! agent's calls must show is its jobs in their order, with runs of one action taken as one; and the last call is that of
+//! the last job.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Broken, Member, Pbx, Promise};
+use crate::jobs::{Job, Kind};
+use crate::record::{Inner, Place, Sent, Told};
+
+pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
+    let mut calls: BTreeMap<Place<'_>, Vec<Action>> = BTreeMap::new();
+    for call in &pbx.calls {
+        for agent in &call.agents {
+            let queue = call.queues.first().map_or("", String::as_str);
+            calls.entry((queue, agent)).or_default().push(call.action);
+        }
+    }
+    let mut broken = Vec::new();
+    for ((queue, agent), story) in record.stories() {
+        let calls = calls.remove(&(queue, agent)).unwrap_or_default();
+        let member = pbx.members.get(queue).and_then(|agents| agents.get(agent));
+        for promise in judge_agent(&story, &calls, member.copied()) {
+            let how =
+                format!("queue {queue} agent {agent}: called {calls:?}, {member:?}, {story:?}");
+            broken.push(Broken::new(promise, how));
+        }
+    }
+    let nobody = calls.into_keys();
+    broken.extend(nobody.map(|place| Broken::new(Promise::NoNeedlessCall, format!("{place:?}"))));
+    broken
+}
+
+fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member>) -> Vec<Promise> {
+    let mut broken = Vec::new();
+    let wanted = |action| {
+        let mut jobs = story.iter().filter(|(sent, _)| sent.job.action == action);
+        jobs.any(|(sent, _)| !matches!(sent.job.kind, Kind::DryRun | Kind::Expired))
+    };
+    if calls.iter().any(|action| !wanted(*action)) {
+        broken.push(Promise::NoNeedlessCall);
+    }
+    // A remove that replaced a pause and then failed leaves the pause to be carried out after it.
+    let takes_back = |(sent, told): &(&Sent, &Told)| {
+        sent.job.action == Action::Remove && !told.codes.iter().all(|code| is_final(code))
+    };
+    if story.iter().any(takes_back) {
+        return broken;
+    }
+    let answered: Vec<Action> = story
+        .iter()
+        .filter(|(_, told)| told.codes.iter().any(|code| is_answered(code)))
+        .map(|(sent, _)| sent.job.action)
+        .collect();
+    if !is_within(&in_runs(&answered), &in_runs(calls)) {
+        broken.push(Promise::Order);
+    }
+    // What was tried and not answered may have reached the PBX or not.
+    let last = story.iter().rfind(|(_, told)| told.attempts > 0);
+    let Some((sent, told)) = last.filter(|(_, told)| told.codes.iter().any(|c| is_answered(c)))
+    else {
+        return broken;
+    };
+    if calls.last() != Some(&sent.job.action) {
+        broken.push(Promise::Order);
+    }
+    let shows = |member: Member| match sent.job.action {
+        Action::Pause => member.paused,
+        Action::Remove => !member.member,
+    };
+    let is_done = told.codes.len() == 1 && told.status == "succeeded";
+    if is_done && !member.is_some_and(shows) {
+        broken.push(Promise::Effect);
+    }
+    broken
+}
+
+/// In words.
+fn chapter((sent, told): &(&Sent, &Told)) -> String {
+    let Job {
+        number,
+        action,
+        kind,
+        ..
+    } = &sent.job;
+    let Told {
+        codes,
+        attempts,
+        times,
+        ..
+    } = told;
+    format!("{action:?} of job {number} ({kind:?}): told {codes:?} {times} times, {attempts} calls")
+}
+
+/// The PBX has answered for this agent.
+fn is_answered(code: &str) -> bool {
+    [
+        "applied",
+        "already_absent",
+        "presumed_applied",
+        "not_member",
+        "rejected",
+    ]
+    .contains(&code)
+}
+
+/// A remove that ends so replaces an earlier pause for good.
+fn is_final(code: &str) -> bool {
+    [
+        "applied",
+        "already_absent",
+        "presumed_applied",
+        "superseded",
+    ]
+    .contains(&code)
+}
+
+fn in_runs(actions: &[Action]) -> Vec<Action> {
+    let mut runs = actions.to_vec();
+    runs.dedup();
+    runs
+}
+
+/// Whether the calls hold these actions, in this order.
+fn is_within(actions: &[Action], calls: &[Action]) -> bool {
+    let mut calls = calls.iter();
+    actions
+        .iter()
+        .all(|action| calls.any(|call| call == action))
+}

@@ -1,0 +1,208 @@
+//! A link: a TCP proxy that carries bytes as told, well or badly.
+//!
+//! *Weather* lasts and is felt by every connection, old and new. A *blow* strikes the connections that stand, once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Most bytes carried at once.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// 40 kB a second, as if a modem were between: little enough to be felt, and enough for heartbeats.
+const THROTTLED_PER_BYTE: Duration = Duration::from_micros(25);
+
+/// Of a throttled link.
+const THROTTLED_CHUNK_BYTES: usize = 2 * 1024;
+
+const DELAY: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    Fair,
+    /// Connections stand, and nothing is carried.
+    Frozen,
+    /// Every chunk is late.
+    Delayed,
+    Throttled,
+    /// Every new connection is reset.
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Blow {
+    /// The connection is reset on both sides.
+    Reset,
+    /// It is reset once so many more bytes were carried.
+    ResetAfter(usize),
+    /// The far side is reset; the near side stays open for ever, and what it sends goes nowhere.
+    HalfOpen,
+}
+
+/// Listens on the near side; ends with all its connections when dropped.
+pub struct Link {
+    port: u16,
+    state: Arc<State>,
+    _listening: AbortOnDropHandle<()>,
+}
+
+struct State {
+    far: SocketAddr,
+    weather: watch::Sender<Weather>,
+    blows: broadcast::Sender<Blow>,
+    /// Something was carried from the far side to the near one.
+    answered: Notify,
+}
+
+impl Link {
+    pub async fn to(far: SocketAddr) -> Link {
+        let near = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let port = near.local_addr().expect("it listens").port();
+        let state = Arc::new(State {
+            far,
+            weather: watch::Sender::new(Weather::Fair),
+            blows: broadcast::Sender::new(16),
+            answered: Notify::new(),
+        });
+        let listening = tokio::spawn(listen(near, Arc::clone(&state)));
+        Link {
+            port,
+            state,
+            _listening: AbortOnDropHandle::new(listening),
+        }
+    }
+
+    /// Of the near side.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn weather(&self, weather: Weather) {
+        self.state.weather.send_replace(weather);
+    }
+
+    pub fn strike(&self, blow: Blow) {
+        // Nobody hears it if no connection stands.
+        self.state.blows.send(blow).ok();
+    }
+
+    /// Waits until the far side has said something.
+    pub async fn answered(&self) {
+        self.state.answered.notified().await;
+    }
+}
+
+async fn listen(near: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = near.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let blows = state.blows.subscribe();
+                connections.spawn(connection(stream, blows, Arc::clone(&state)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Carries until either side closes or a blow ends it. A side that goes away takes the other with it, by a reset.
+async fn connection(mut near: TcpStream, mut blows: broadcast::Receiver<Blow>, state: Arc<State>) {
+    // By default a dropped stream says goodbye in good order, which no broken link does.
+    near.set_zero_linger().ok();
+    if *state.weather.borrow() == Weather::Refused {
+        return;
+    }
+    let Ok(mut far) = TcpStream::connect(state.far).await else {
+        return;
+    };
+    for stream in [&near, &far] {
+        stream.set_nodelay(true).ok();
+    }
+    far.set_zero_linger().ok();
+    let allowance = AtomicUsize::new(usize::MAX);
+    let half_open = {
+        let (near_reads, near_writes) = near.split();
+        let (far_reads, far_writes) = far.split();
+        let out = carry(near_reads, far_writes, &state, &allowance, None);
+        let back = carry(
+            far_reads,
+            near_writes,
+            &state,
+            &allowance,
+            Some(&state.answered),
+        );
+        tokio::pin!(out, back);
+        loop {
+            tokio::select! {
+                _ = &mut out => break false,
+                _ = &mut back => break false,
+                blow = blows.recv() => match blow {
+                    Ok(Blow::ResetAfter(bytes)) => allowance.store(bytes, Ordering::Relaxed),
+                    Ok(Blow::HalfOpen) => break true,
+                    Ok(Blow::Reset) | Err(_) => break false,
+                }
+            }
+        }
+    };
+    drop(far);
+    if half_open {
+        let mut lost = vec![0; CHUNK_BYTES];
+        while near.read(&mut lost).await.is_ok_and(|bytes| bytes > 0) {}
+    }
+}
+
+/// One direction, until its end. `Err` also where the connection's allowance is used up.
+async fn carry(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    state: &State,
+    allowance: &AtomicUsize,
+    carried: Option<&Notify>,
+) -> io::Result<()> {
+    let mut weather = state.weather.subscribe();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let room = match *weather.borrow_and_update() {
+            Weather::Throttled => THROTTLED_CHUNK_BYTES,
+            _ => CHUNK_BYTES,
+        };
+        let bytes = from.read(&mut chunk[..room]).await?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let frozen = |weather: &Weather| *weather == Weather::Frozen;
+        while frozen(&weather.borrow_and_update()) {
+            weather.changed().await.map_err(io::Error::other)?;
+        }
+        let now = *weather.borrow();
+        match now {
+            Weather::Delayed => sleep(DELAY).await,
+            Weather::Throttled => {
+                sleep(THROTTLED_PER_BYTE * u32::try_from(bytes).unwrap_or(u32::MAX)).await;
+            }
+            Weather::Fair | Weather::Frozen | Weather::Refused => {}
+        }
+        let left = allowance.load(Ordering::Relaxed);
+        to.write_all(&chunk[..bytes.min(left)]).await?;
+        if bytes >= left {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if left != usize::MAX {
+            allowance.store(left - bytes, Ordering::Relaxed);
+        }
+        if let Some(carried) = carried {
+            carried.notify_waiters();
+        }
+    }
+}

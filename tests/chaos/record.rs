@@ -1,0 +1,279 @@
+//! What was sent and what was heard, as it happens. Judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
+
+use lapin::BasicProperties;
+use lapin::types::FieldTable;
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use crate::jobs::{self, Job, Kind};
+
+/// Shared by who sends, who hears and who judges.
+pub struct Record {
+    seed: u64,
+    inner: Mutex<Inner>,
+    heard: Notify,
+}
+
+#[derive(Debug, Default)]
+pub struct Inner {
+    /// By their number.
+    pub sent: Vec<Sent>,
+    /// Outcomes of nothing that was sent, in words.
+    pub strangers: Vec<String>,
+    /// When an outcome came that had come before, and that no repeated job asked for.
+    pub repeats: Vec<Instant>,
+    pub outcomes: usize,
+    owed: usize,
+    told: usize,
+}
+
+#[derive(Debug)]
+pub struct Sent {
+    pub job: Job,
+    pub body: Vec<u8>,
+    /// How often it was published. Each time, its outcomes are told.
+    pub times: usize,
+    /// Once the broker has confirmed it.
+    pub confirmed_at: Option<Instant>,
+    /// One for each agent; a single one if the job is bad.
+    pub told: Vec<Told>,
+    pub letters: usize,
+}
+
+/// What was told of one agent of one job.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub ids: BTreeSet<String>,
+    pub codes: BTreeSet<String>,
+    /// Of the outcome that came last.
+    pub status: String,
+    /// The most PBX calls that any of its outcomes tells of.
+    pub attempts: u64,
+    pub times: usize,
+}
+
+/// PBX queue and agent.
+pub type Place<'r> = (&'r str, &'r str);
+
+/// Jobs of one agent on one queue, and what was told of it for each.
+pub type Story<'r> = Vec<(&'r Sent, &'r Told)>;
+
+/// The part of an outcome that is judged.
+#[derive(Debug, Deserialize)]
+pub struct Outcome {
+    #[serde(rename = "outcome_id")]
+    id: String,
+    job_id: Option<String>,
+    action: Option<String>,
+    queue: Option<String>,
+    agent: Option<String>,
+    status: String,
+    code: String,
+    attempts: u64,
+}
+
+impl Record {
+    pub fn new(seed: u64) -> Record {
+        Record {
+            seed,
+            inner: Mutex::default(),
+            heard: Notify::new(),
+        }
+    }
+
+    pub fn look(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics with it")
+    }
+
+    /// Takes note of a job that is about to be sent for the first time.
+    pub fn send(&self, sent: Sent) {
+        let mut inner = self.look();
+        inner.owed += sent.told.len();
+        inner.sent.push(sent);
+    }
+
+    /// Takes note that these are about to be published, once more where they were before.
+    pub fn publish(&self, numbers: &[usize]) {
+        let mut inner = self.look();
+        for &number in numbers {
+            inner.sent[number].times += 1;
+        }
+    }
+
+    pub fn confirmed(&self, numbers: &[usize]) {
+        let now = Instant::now();
+        let mut inner = self.look();
+        for &number in numbers {
+            inner.sent[number].confirmed_at.get_or_insert(now);
+        }
+    }
+
+    /// Takes note of an outcome's body. `redelivered`: the broker may have given us this very message before, so it is no
+    /// repeat of the worker's.
+    pub fn hear(&self, body: &[u8], redelivered: bool) {
+        let outcome: Outcome = serde_json::from_slice(body).expect("an outcome is JSON");
+        let mut inner = self.look();
+        inner.outcomes += 1;
+        let Some((told, times_asked)) = inner.slot(self.seed, &outcome) else {
+            inner.strangers.push(format!("{outcome:?}"));
+            return;
+        };
+        told.times += 1;
+        told.attempts = told.attempts.max(outcome.attempts);
+        told.ids.insert(outcome.id.clone());
+        told.codes.insert(outcome.code.clone());
+        told.status.clone_from(&outcome.status);
+        let (is_first, is_repeat) = (told.times == 1, told.times > times_asked);
+        inner.told += usize::from(is_first);
+        if is_repeat && !redelivered {
+            inner.repeats.push(Instant::now());
+        }
+        drop(inner);
+        self.heard.notify_waiters();
+    }
+
+    /// The same, of what may be a copy of an outcome heard elsewhere: then it says nothing.
+    pub fn hear_copy(&self, body: &[u8]) {
+        let outcome: Outcome = serde_json::from_slice(body).expect("an outcome is JSON");
+        let times = self
+            .look()
+            .slot(self.seed, &outcome)
+            .map(|(told, _)| told.times);
+        if times == Some(0) {
+            self.hear(body, false);
+        }
+    }
+
+    /// Takes note of a dead letter; it has the properties of its job.
+    pub fn bury(&self, properties: &BasicProperties) {
+        let mut inner = self.look();
+        let headers = properties.headers().as_ref().map(FieldTable::inner);
+        if headers.is_some_and(|headers| headers.contains_key("x-death")) {
+            let why = format!("dead-lettered by RabbitMQ itself: {properties:?}");
+            inner.strangers.push(why);
+        }
+        let id = properties.message_id().as_ref();
+        let number = id.and_then(|id| jobs::number(self.seed, id.as_str()));
+        match number.and_then(|number| inner.sent.get_mut(number)) {
+            Some(sent) => sent.letters += 1,
+            None => inner
+                .strangers
+                .push(format!("a dead letter: {properties:?}")),
+        }
+    }
+
+    /// The numbers of the jobs that lack outcomes; and of all later ones of their agents, so that order holds when
+    /// they are sent again.
+    pub fn missed(&self) -> Vec<usize> {
+        let inner = self.look();
+        let mut late: BTreeSet<Place<'_>> = BTreeSet::new();
+        let mut missed = Vec::new();
+        for sent in &inner.sent {
+            let queue = sent.job.queue.as_str();
+            let places = || sent.job.agents.iter().map(|agent| (queue, agent.as_str()));
+            if sent.is_untold() || places().any(|place| late.contains(&place)) {
+                missed.push(sent.job.number);
+                late.extend(places());
+            }
+        }
+        missed
+    }
+
+    /// Waits until every agent of every job that was sent has an outcome.
+    pub async fn all_told(&self) {
+        self.once(|inner| inner.told == inner.owed).await;
+    }
+
+    /// Waits for the outcome of a job that was confirmed after `start`.
+    pub async fn told_of_a_job_since(&self, start: Instant) {
+        self.once(|inner| {
+            let fresh = |sent: &&Sent| sent.confirmed_at.is_none_or(|at| at > start);
+            let mut latest = inner.sent.iter().rev().take_while(fresh);
+            latest.any(|sent| sent.told.iter().any(|told| told.times > 0))
+        })
+        .await;
+    }
+
+    async fn once(&self, holds: impl Fn(&Inner) -> bool) {
+        loop {
+            let heard = self.heard.notified();
+            tokio::pin!(heard);
+            // Before the look, or what is heard right after it would be missed.
+            heard.as_mut().enable();
+            if holds(&self.look()) {
+                return;
+            }
+            heard.await;
+        }
+    }
+
+    /// What is still owed, in words, for who waits in vain.
+    pub fn pending(&self) -> String {
+        let inner = self.look();
+        let untold = inner.sent.iter().filter(|sent| sent.is_untold());
+        let numbers: Vec<_> = untold
+            .clone()
+            .take(20)
+            .map(|sent| sent.job.number)
+            .collect();
+        let (jobs, sent) = (untold.count(), inner.sent.len());
+        format!("{jobs} of {sent} jobs lack outcomes, the first of them {numbers:?}")
+    }
+}
+
+impl Inner {
+    /// Where this outcome belongs, if it names what its job asked for; and how often that was asked for.
+    fn slot(&mut self, seed: u64, outcome: &Outcome) -> Option<(&mut Told, usize)> {
+        let number = jobs::number(seed, outcome.job_id.as_deref()?)?;
+        let Sent {
+            job, told, times, ..
+        } = self.sent.get_mut(number)?;
+        let place = if let Kind::Bad(_) = job.kind {
+            0
+        } else {
+            let asked = outcome.action.as_deref() == Some(job.action.as_str())
+                && outcome.queue.as_deref() == Some(&job.queue);
+            let agent = outcome.agent.as_deref().filter(|_| asked)?;
+            job.agents.iter().position(|named| named == agent)?
+        };
+        Some((told.get_mut(place)?, *times))
+    }
+
+    pub fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// The jobs that name each agent of a queue, in the order in which they were sent.
+    pub fn stories(&self) -> BTreeMap<Place<'_>, Story<'_>> {
+        let mut stories: BTreeMap<_, Story<'_>> = BTreeMap::new();
+        for sent in &self.sent {
+            for (agent, told) in sent.job.agents.iter().zip(&sent.told) {
+                let place = (sent.job.queue.as_str(), agent.as_str());
+                stories.entry(place).or_default().push((sent, told));
+            }
+        }
+        stories
+    }
+}
+
+impl Sent {
+    pub fn new(job: Job, id: &str) -> Sent {
+        let slots = job.agents.len().max(1);
+        Sent {
+            body: jobs::body(&job, id),
+            job,
+            times: 0,
+            confirmed_at: None,
+            told: (0..slots).map(|_| Told::default()).collect(),
+            letters: 0,
+        }
+    }
+
+    pub fn is_untold(&self) -> bool {
+        self.told.iter().any(|told| told.times == 0)
+    }
+}

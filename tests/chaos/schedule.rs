@@ -1,0 +1,116 @@
+//! What a seed decides before anything starts: the worker's settings, and what goes wrong, when and for how long. Pure.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::fault::{Fault, Side};
+
+/// Everything that happens to one run.
+#[derive(Debug)]
+pub struct Schedule {
+    pub workers: usize,
+    /// By their keys in CONTRACT §7.
+    pub settings: Vec<(&'static str, String)>,
+    pub pbx_queues: usize,
+    /// Of every call, on top of what goes wrong.
+    pub pbx_latency: Duration,
+    pub strikes: Vec<Strike>,
+}
+
+/// One or two faults that strike together.
+#[derive(Debug)]
+pub struct Strike {
+    /// Of quiet before it.
+    pub after: Duration,
+    pub faults: Vec<Fault>,
+    pub lasts: Duration,
+    /// Whether the next one waits until this one is recovered from.
+    pub recover: bool,
+    /// Decides what is left open: which worker, how many bytes.
+    pub luck: u64,
+}
+
+impl Schedule {
+    /// `only`: nothing else goes wrong than what has this in its name.
+    pub fn of(seed: u64, strikes: usize, only: &str) -> Schedule {
+        let mut rng = Rng::with_seed(seed);
+        let rng = &mut rng;
+        let faults: Vec<Fault> = Fault::ALL
+            .into_iter()
+            .filter(|fault| fault.to_string().contains(only))
+            .collect();
+        // Each seed leaves out about half of what can go wrong: what one fault hides from us in one seed, another shows.
+        // In one of four nothing goes wrong but with the workers: there, order must hold between them.
+        let workers_only = rng.u32(0..4) == 0;
+        let drawn = |fault: &Fault| rng.bool() && (fault.side() == Side::Worker || !workers_only);
+        let mut drawn: Vec<Fault> = faults.iter().copied().filter(drawn).collect();
+        if drawn.is_empty() {
+            drawn = faults;
+        }
+        assert!(
+            !drawn.is_empty(),
+            "nothing that goes wrong is called {only:?}"
+        );
+        Schedule {
+            workers: *rng.choice(&[1, 1, 2, 2, 3]).expect("not empty"),
+            settings: settings(rng),
+            pbx_queues: rng.usize(2..=40),
+            pbx_latency: Duration::from_millis(rng.u64(0..=10)),
+            strikes: (0..strikes).map(|_| Strike::of(rng, &drawn)).collect(),
+        }
+    }
+
+    /// Whether the queue goes from one worker to another only when the one before has ended. Where it only loses its
+    /// connection or its breaker opens, the next worker begins while it still finishes a call.
+    pub fn hands_over_in_order(&self) -> bool {
+        let mut faults = self.strikes.iter().flat_map(|strike| &strike.faults);
+        self.workers == 1 || faults.all(|fault| fault.side() == Side::Worker)
+    }
+
+    /// How long its strikes last at least.
+    pub fn length(&self) -> Duration {
+        self.strikes.iter().map(|s| s.after + s.lasts).sum()
+    }
+}
+
+impl Strike {
+    fn of(rng: &mut Rng, drawn: &[Fault]) -> Strike {
+        let first = *rng.choice(drawn).expect("something goes wrong");
+        let second = rng
+            .choice(drawn)
+            .copied()
+            .filter(|second| rng.u32(0..3) == 0 && second.side() != first.side());
+        let mut faults: Vec<Fault> = [Some(first), second].into_iter().flatten().collect();
+        // The workers come last: so they start, end and work while the other thing goes wrong.
+        faults.sort_by_key(|fault| fault.side());
+        let longest_ms = faults.iter().map(|fault| fault.longest_ms()).max();
+        Strike {
+            after: Duration::from_millis(rng.u64(0..2_000)),
+            lasts: Duration::from_millis(rng.u64(0..=longest_ms.unwrap_or_default())),
+            recover: rng.u32(0..3) > 0,
+            luck: rng.u64(..),
+            faults,
+        }
+    }
+}
+
+fn settings(rng: &mut Rng) -> Vec<(&'static str, String)> {
+    let mut any = |choices: &[&str]| (*rng.choice(choices).expect("not empty")).to_owned();
+    vec![
+        ("jobs.prefetch", any(&["20", "200", "2000"])),
+        ("batch.max_agents", any(&["1", "10", "50", "200"])),
+        ("batch.linger", any(&["0s", "20ms", "200ms"])),
+        ("pbx.max_in_flight", any(&["1", "4", "16"])),
+        ("retry.attempts_max", any(&["3", "6", "20"])),
+        ("breaker.failures", any(&["2", "5"])),
+        // Impatient, so that much happens in little time.
+        ("pbx.connect_timeout", "500ms".to_owned()),
+        ("pbx.timeout", "1s".to_owned()),
+        ("retry.initial", "20ms".to_owned()),
+        ("retry.max", "500ms".to_owned()),
+        ("breaker.cooldown", "100ms".to_owned()),
+        ("breaker.cooldown_max", "1s".to_owned()),
+        ("shutdown.grace", any(&["1s", "10s"])),
+    ]
+}

@@ -1,0 +1,72 @@
+//! Ends workers, well or badly, and starts others in their place.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::fault::WorkerFault;
+use crate::oracle::{Broken, Promise};
+use crate::run::Stage;
+use crate::schedule::Strike;
+use crate::world::Crew;
+
+/// Longest wait for the moment at which a worker is to be killed; then any moment does.
+const MOMENT_MAX: Duration = Duration::from_secs(2);
+
+/// Longest that a worker may take to end: the longest grace, and what it takes to say goodbye to a mute broker.
+const END_MAX: Duration = Duration::from_secs(30);
+
+pub(super) async fn strike(
+    fault: WorkerFault,
+    strike: &Strike,
+    stage: &mut Stage<'_>,
+) -> Vec<Broken> {
+    let moment = match fault {
+        WorkerFault::Killed => None,
+        WorkerFault::KilledAtReply => Some(&stage.world.pbx_link),
+        WorkerFault::KilledAtConfirm => Some(&stage.world.broker_link),
+        WorkerFault::Rolled => return roll(&mut stage.crew).await,
+    };
+    if let Some(link) = moment {
+        timeout(MOMENT_MAX, link.answered()).await.ok();
+    }
+    let victim = victim(strike, &stage.crew);
+    stage.crew.worker(victim).signal("KILL");
+    Vec::new()
+}
+
+pub(super) fn end(fault: WorkerFault, strike: &Strike, stage: &mut Stage<'_>) {
+    if fault != WorkerFault::Rolled {
+        stage.crew.replace(victim(strike, &stage.crew));
+    }
+}
+
+/// The worker that is killed.
+fn victim(strike: &Strike, crew: &Crew) -> usize {
+    usize::try_from(strike.luck).unwrap_or(usize::MAX) % crew.size()
+}
+
+async fn roll(crew: &mut Crew) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for number in 0..crew.size() {
+        broken.extend(retire(crew, number).await);
+        crew.replace(number);
+    }
+    broken
+}
+
+/// Ends a worker in good order; what is wrong with how it ended.
+pub async fn retire(crew: &mut Crew, number: usize) -> Option<Broken> {
+    let worker = crew.worker(number);
+    worker.signal("TERM");
+    let how = match timeout(END_MAX, worker.ended()).await {
+        // Grace may run out while other things go wrong.
+        Ok(status) if matches!(status.code(), Some(0 | 3)) => return None,
+        Ok(status) => format!("worker {number} ended with {status} at SIGTERM"),
+        Err(_) => {
+            worker.signal("KILL");
+            format!("worker {number} did not end within {END_MAX:?} of SIGTERM")
+        }
+    };
+    Some(Broken::new(Promise::Drain, how))
+}
