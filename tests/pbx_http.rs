@@ -17,6 +17,7 @@ use clockout::engine::verdict::{Answer, CallResult};
 use clockout::pbx::client::{Basic, Client, Settings};
 use clockout::pbx::texts;
 use peer::{Peer, Reaction, TlsPeer};
+use rcgen::{CertificateParams, date_time_ymd};
 
 const PAUSED: &str = include_str!("fixtures/pause_reply.json");
 
@@ -332,6 +333,21 @@ async fn a_reply_longer_than_four_mebibytes_is_ambiguous() {
 }
 
 #[tokio::test]
+async fn a_reply_without_end_is_given_up_whether_it_floods_or_drips() {
+    let flood = (1 << 20, Duration::ZERO, Duration::from_secs(30));
+    let drip = (1, Duration::from_millis(20), Duration::from_millis(300));
+    for (piece, pause, timeout) in [flood, drip] {
+        let mut peer = Peer::start(Reaction::Endless { piece, pause }).await;
+        let mut settings = settings(&peer.url());
+        settings.timeout = timeout;
+        let result = call(&settings).await;
+        assert!(is_ambiguous(&result), "{result:?}");
+        // The peer can write no more: nobody reads on.
+        peer.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_connection_closed_after_the_request_is_ambiguous() {
     let peer = Peer::start(Reaction::Close).await;
     let result = call(&settings(&peer.url())).await;
@@ -408,6 +424,22 @@ async fn the_own_certificate_authority_is_trusted_and_no_other() {
     settings.ca_pem = Some(b"no certificate".to_vec());
     let error = Client::new(&settings).unwrap_err();
     assert!(error.to_string().contains("pbx.ca_file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_over_or_for_another_name_is_not_trusted() {
+    let expired: fn(&mut CertificateParams) = |params| params.not_after = date_time_ymd(2020, 1, 1);
+    let another: fn(&mut CertificateParams) =
+        |params| *params = CertificateParams::new(["pbx.example".to_owned()]).unwrap();
+    for (spoil, why) in [(expired, "expired"), (another, "not valid for name")] {
+        let peer = TlsPeer::start_with(http("200 OK", "", PAUSED), spoil);
+        let mut settings = settings(&peer.url());
+        settings.ca_pem = Some(peer.ca_pem().into());
+        let CallResult::Transient { message, .. } = call(&settings).await else {
+            panic!("{why} passed")
+        };
+        assert!(message.contains(why), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ mod outcomes;
 mod pbx_calls;
 mod repeats;
 mod requests;
+mod security;
 mod silence;
 mod standby;
 #[path = "../support/mod.rs"]

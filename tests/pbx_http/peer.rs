@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -19,6 +20,11 @@ pub(crate) enum Reaction {
     ReplyAndClose(String),
     /// Writes these bytes and nothing more, without closing.
     Stall(String),
+    /// Promises 100 MB and writes them without end, a piece of this size at a time, with a pause after each.
+    Endless {
+        piece: usize,
+        pause: Duration,
+    },
     Close,
     Silence,
 }
@@ -100,6 +106,13 @@ async fn serve(mut stream: TcpStream, reaction: Reaction, requests: mpsc::Sender
             stream.write_all(bytes.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         }
+        Reaction::Endless { piece, pause } => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(&vec![b' '; piece]).await.is_ok() {
+                tokio::time::sleep(pause).await;
+            }
+        }
         Reaction::ReplyAndClose(bytes) => {
             if stream.write_all(bytes.as_bytes()).await.is_ok() {
                 stream.shutdown().await.ok();
@@ -138,12 +151,18 @@ pub(crate) struct TlsPeer {
 
 impl TlsPeer {
     pub(crate) fn start(reply: String) -> Self {
+        Self::start_with(reply, |_| {})
+    }
+
+    /// With another certificate than a good one for `localhost`.
+    pub(crate) fn start_with(reply: String, spoil: fn(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = names.signed_by(&key, &ca).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        spoil(&mut params);
+        let certificate = params.signed_by(&key, &ca).unwrap();
 
         rustls::crypto::ring::default_provider()
             .install_default()

@@ -55,6 +55,12 @@ impl WorkerSetup {
         self
     }
 
+    /// Any other environment variable.
+    pub fn environment(mut self, name: &str, value: &str) -> WorkerSetup {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// Starts it and waits until it is ready for jobs.
     pub async fn start(self) -> Worker {
         let worker = self.spawn();

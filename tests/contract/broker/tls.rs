@@ -1,7 +1,9 @@
 //! `amqps://` with a CA of our own and a client certificate.
 
 use clockout::broker::ClientIdentity;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use secrecy::SecretSlice;
 
 use super::*;
@@ -23,8 +25,15 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 fn identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
-    let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    identity_of(params, authority)
+}
+
+fn identity_of(
+    params: CertificateParams,
+    authority: &CertifiedIssuer<'static, KeyPair>,
+) -> Identity {
+    let key = KeyPair::generate().unwrap();
     Identity {
         cert_pem: params.signed_by(&key, authority).unwrap().pem(),
         key_pem: key.serialize_pem(),
@@ -69,6 +78,33 @@ async fn tls_needs_the_right_ca_and_shows_the_client_certificate() {
     nameless.tls.client = None;
     let why = unreachable(nameless).await;
     assert!(why.contains("TLS") || why.contains("certificate"), "{why}");
+}
+
+#[tokio::test]
+async fn a_broker_whose_certificate_is_over_or_for_another_name_is_not_trusted() {
+    let ours = authority();
+    let mut expired = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    let another = CertificateParams::new(vec!["rabbit.example".to_owned()]).unwrap();
+    for (params, expected) in [(expired, "expired"), (another, "not valid for name")] {
+        let server = identity_of(params, &ours);
+        let node = Node::start_with_tls(&support::Tls {
+            ca: ours.pem(),
+            certificate: server.cert_pem,
+            key: server.key_pem,
+            demands_client_certificate: false,
+        });
+        let mut settings = settings(&node.place());
+        let port = node.tls_port();
+        settings.addresses.first.url =
+            SecretString::from(format!("amqps://guest:guest@localhost:{port}/%2f"));
+        settings.tls.ca_pem = Some(ours.pem().into_bytes());
+        let why = unreachable(settings).await;
+        assert!(
+            why.contains("do not agree on TLS") && why.contains(expected),
+            "{why}"
+        );
+    }
 }
 
 async fn unreachable(settings: Settings) -> String {

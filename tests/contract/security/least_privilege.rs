@@ -1,0 +1,100 @@
+//! The RabbitMQ users of `docs/hardening.md`, with the rights that stand there and no others.
+
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use serde_json::json;
+
+use crate::support::{Node, Place, Rabbit, Stage};
+
+/// Configure, write, read; of a worker that declares its topology itself.
+const DECLARES: [&str; 3] = [
+    r"^clockout\.(jobs|results|dead)$",
+    r"^clockout\.(jobs|results|dead)$",
+    r"^clockout\.(jobs|results|dead)$",
+];
+
+/// Of a worker that finds it standing.
+const CHECKS: [&str; 3] = ["^$", r"^clockout\.(results|dead)$", r"^clockout\.jobs$"];
+
+/// Of a producer.
+const PRODUCES: [&str; 3] = ["^$", r"^clockout\.jobs$", "^$"];
+
+/// The node's place as another user sees it.
+fn user(node: &Node, name: &str, rights: [&str; 3]) -> Place {
+    node.ctl(&["add_user", name, "word"]);
+    node.ctl(&[&["set_permissions", name], &rights[..]].concat());
+    let mut place = node.place();
+    place.url = place.url.replace("guest:guest", &format!("{name}:word"));
+    place
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_and_no_more_than_that() {
+    let node = Node::start();
+    let (declaring, checking) = (
+        user(&node, "declares", DECLARES),
+        user(&node, "checks", CHECKS),
+    );
+    let producing = user(&node, "produces", PRODUCES);
+    let mut stage = Stage::at(node.place()).await;
+    stage.faults(json!([
+        {"match": {"agent": "2"}, "effect": {"item": {"fail": {"text": "no such queue"}}}},
+    ]));
+    let producer = Rabbit::connect(&producing.url).await;
+    for (place, declare) in [(&declaring, "true"), (&checking, "false")] {
+        let worker = stage.worker().set("amqp.url", &place.url);
+        let mut worker = worker.set("topology.declare", declare).start().await;
+        for (agent, code) in [("1", "applied"), ("2", "no_such_queue")] {
+            let job = json!({"action": "pause", "queue": "1", "agent": agent}).to_string();
+            let properties = crate::support::json_message();
+            producer
+                .publish("clockout.jobs", "1", job.as_bytes(), properties)
+                .await;
+            assert_eq!(stage.outcomes.next().await.json()["code"], code);
+        }
+        stage.dead.next().await;
+        worker.signal("TERM");
+        assert_eq!(worker.ended().await.code(), Some(0));
+    }
+
+    for (name, place) in [("checks", &checking), ("produces", &producing)] {
+        let rabbit = Rabbit::connect(&place.url).await;
+        for queue in ["clockout.results", "clockout.dead"] {
+            let channel = rabbit.channel().await;
+            let consumed = channel.basic_consume(
+                queue.into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            );
+            forbidden(name, consumed.await.map(drop));
+        }
+        let channel = rabbit.channel().await;
+        let declared = channel.queue_declare(
+            "another".into(),
+            QueueDeclareOptions::durable(),
+            FieldTable::default(),
+        );
+        forbidden(name, declared.await.map(drop));
+    }
+    let rabbit = Rabbit::connect(&checking.url).await;
+    let channel = rabbit.channel().await;
+    let options = lapin::options::ConfirmSelectOptions::default();
+    channel.confirm_select(options).await.unwrap();
+    let published = channel.basic_publish(
+        "clockout.jobs".into(),
+        "1".into(),
+        BasicPublishOptions::default(),
+        b"{}",
+        lapin::BasicProperties::default(),
+    );
+    forbidden("checks", published.await.unwrap().await.map(drop));
+}
+
+fn forbidden(user: &str, done: lapin::Result<()>) {
+    let error = done.expect_err(user).to_string();
+    assert!(
+        error.contains("ACCESS_REFUSED") || error.contains("ACCESS-REFUSED"),
+        "{user}: {error}"
+    );
+}
