@@ -14,12 +14,14 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/contract.md",
+    "docs/hardening.md",
     "docs/pbx-sim.md",
+    "SECURITY.md",
     "docs/adr/README.md",
 ];
 

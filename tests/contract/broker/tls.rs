@@ -26,11 +26,11 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 
 fn identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    identity_of(params, authority)
+    identity_of(&params, authority)
 }
 
 fn identity_of(
-    params: CertificateParams,
+    params: &CertificateParams,
     authority: &CertifiedIssuer<'static, KeyPair>,
 ) -> Identity {
     let key = KeyPair::generate().unwrap();
@@ -87,7 +87,7 @@ async fn a_broker_whose_certificate_is_over_or_for_another_name_is_not_trusted()
     expired.not_after = date_time_ymd(2020, 1, 1);
     let another = CertificateParams::new(vec!["rabbit.example".to_owned()]).unwrap();
     for (params, expected) in [(expired, "expired"), (another, "not valid for name")] {
-        let server = identity_of(params, &ours);
+        let server = identity_of(&params, &ours);
         let node = Node::start_with_tls(&support::Tls {
             ca: ours.pem(),
             certificate: server.cert_pem,
