@@ -32,6 +32,7 @@ mod gathering;
 mod harness;
 mod jobs;
 mod lifecycle;
+mod long_outages;
 mod order;
 mod outages;
 mod outcomes;
