@@ -76,22 +76,24 @@ impl Intake {
 
     pub(super) async fn open(&mut self) -> Result<(), IntakeError> {
         self.subscriptions += 1;
-        let consume = self.channel.basic_consume(
-            self.queue.clone(),
-            self.consumer_tag(),
-            BasicConsumeOptions {
-                no_local: false,
-                no_ack: false,
-                exclusive: false,
-                nowait: false,
-            },
-            FieldTable::default(),
-        );
-        let consumer = timeout(ANSWER_TIMEOUT, consume)
+        let consumer = timeout(ANSWER_TIMEOUT, self.consume(self.consumer_tag()))
             .await
             .map_err(|_| IntakeError::NoAnswer)??;
         self.consumer = Some(consumer.ready_chunks(BURST_MAX));
         Ok(())
+    }
+
+    async fn consume(&self, tag: ShortString) -> lapin::Result<Consumer> {
+        let options = BasicConsumeOptions {
+            no_local: false,
+            no_ack: false,
+            exclusive: false,
+            nowait: false,
+        };
+        let queue = self.queue.clone();
+        self.channel
+            .basic_consume(queue, tag, options, FieldTable::default())
+            .await
     }
 
     /// Stops consuming. What RabbitMQ had sent until then comes back from here.
@@ -111,6 +113,25 @@ impl Intake {
         timeout(ANSWER_TIMEOUT, stop)
             .await
             .map_err(|_| IntakeError::NoAnswer)?
+    }
+
+    /// Returns once the queue itself has taken every acknowledgement written on this channel.
+    ///
+    /// RabbitMQ's channel passes on only so many before the queue has answered, keeps the others back, and forgets those
+    /// when it closes. Nothing of AMQP asks for them, but beginning to consume waits for what was passed on; by the time it has
+    /// ended, what was kept back has followed.
+    pub(super) async fn settle(&self) -> lapin::Result<()> {
+        let tag = super::short(&format!("settle-{}", self.consumer_name));
+        // Should the queue have no other consumer, at most one delivery comes of it, and goes back unread.
+        self.channel
+            .basic_qos(1, BasicQosOptions { global: false })
+            .await?;
+        let passing = self.consume(tag.clone()).await?;
+        self.channel
+            .basic_cancel(tag, BasicCancelOptions { nowait: false })
+            .await?;
+        drop(passing);
+        Ok(())
     }
 
     /// What has come, at least one; waits for ever while not open. Nothing is lost if the wait is given up.

@@ -184,7 +184,7 @@ impl Session {
             self.start_settling();
             let publishes_wait = !self.publisher.is_idle() && !self.publishing.status().blocked();
             if self.settling.is_none() && !publishes_wait {
-                return;
+                break;
             }
             let failed = tokio::select! {
                 written = written(&mut self.settling) => written.is_err(),
@@ -194,6 +194,8 @@ impl Session {
                 return;
             }
         }
+        // Where it fails, the connection has, and RabbitMQ delivers again what it did not hear of.
+        self.intake.settle().await.ok();
     }
 
     async fn turn_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {

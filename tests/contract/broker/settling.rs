@@ -1,7 +1,7 @@
 //! Deliveries and settlements: each job is settled once, on the channel it came from, and none by mistake.
 
 use super::*;
-use crate::support::{place, poll};
+use crate::support::{Node, place, poll};
 
 #[tokio::test]
 async fn everything_acknowledged_is_gone_and_nothing_else() {
@@ -35,6 +35,30 @@ async fn everything_acknowledged_is_gone_and_nothing_else() {
     next.settle(super::tickets(&back), Disposition::Ack).await;
     next.close().await;
     assert_eq!(rabbit.depth(&place.names.jobs).await, Some(0));
+}
+
+#[tokio::test]
+async fn acknowledgements_that_rabbitmq_keeps_back_are_not_lost_by_closing() {
+    let node = Node::start();
+    // By default its channel keeps back what is beyond 32 that the queue has not answered.
+    node.ctl(&[
+        "eval",
+        "application:set_env(rabbit, quorum_commands_soft_limit, 2).",
+    ]);
+    let place = node.place();
+    let mut side = Side::consuming(settings(&place)).await;
+    let rabbit = Rabbit::connect(&place.url).await;
+    send_jobs(&rabbit, &place, 60).await;
+    let tickets = tickets(&side.deliveries(60).await);
+    // The first stays held, so that each of the others is acknowledged by itself.
+    side.settle(tickets[1..].to_vec(), Disposition::Ack).await;
+    side.close().await;
+    poll("what was not acknowledged", async || {
+        let depth = rabbit.depth(&place.names.jobs).await?;
+        (depth > 0).then_some(depth)
+    })
+    .await;
+    assert_eq!(rabbit.depth(&place.names.jobs).await, Some(1));
 }
 
 #[tokio::test]
