@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no randomness of its own: time comes in with each event and a seed at birth, so a run replays.
 
+mod acks;
 mod admission;
 pub mod batch;
 mod bounded;
@@ -24,12 +25,13 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use acks::{Acks, Arrived};
 use batch::{Batch, Cause};
 use bounded::Map;
 use breaker::{Breaker, Permit};
 use job::{Agent, Epoch, Job, PbxQueue, Ticket, Timestamp};
 use lane::{Due, Lane, Rules};
-use ledger::{Ledger, Released};
+use ledger::Ledger;
 use memory::Memory;
 use outcome::{Code, Outcome};
 use pace::Pace;
@@ -37,13 +39,10 @@ use retry::Schedule;
 use telling::Telling;
 use verdict::CallResult;
 
-/// Agents held for each job of prefetch. At this many no further delivery is handed in, so that jobs of many agents need no
-/// more memory than as many of one or two; one more job may come on top.
-const AGENTS_PER_PREFETCH: usize = 2;
-
-/// Most agents held at once, over all jobs.
+/// Most agents held at once, over all jobs: as many as jobs, so that jobs of many agents need no more memory than as many of
+/// one. At this many no further delivery is handed in; one more job may come on top.
 fn agents_held_max(prefetch: NonZeroUsize) -> usize {
-    prefetch.get().saturating_mul(AGENTS_PER_PREFETCH)
+    prefetch.get()
 }
 
 /// The time of an event, twice: one clock to measure with, one to compare with the producers' clocks.
@@ -223,6 +222,7 @@ pub struct Engine {
     rng: fastrand::Rng,
     schedule: Schedule,
     ledger: Ledger,
+    acks: Acks,
     memory: Memory,
     lanes: Slab<Slot>,
     by_queue: Map<PbxQueue, LaneId>,
@@ -245,7 +245,7 @@ pub struct Engine {
     now: Duration,
     effects: Vec<Effect>,
     /// Empty between steps, kept for its room.
-    settled: Vec<Released>,
+    finished: Vec<Ticket>,
 }
 
 type LaneId = usize;
@@ -262,7 +262,7 @@ struct Slot {
 /// What the engine holds, for readiness, metrics and `/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// Jobs held: delivered and not yet settled.
+    /// Jobs held: delivered and not yet settled, those included that are finished and wait to be acknowledged together.
     pub held: usize,
     /// Why the breaker is open; `None` while it is closed.
     pub breaker_open: Option<Arc<str>>,
@@ -293,6 +293,7 @@ impl Engine {
             rng: fastrand::Rng::with_seed(seed),
             schedule: Schedule::new(&settings.retry),
             ledger: Ledger::default(),
+            acks: Acks::new(settings.prefetch),
             memory: Memory::new(settings.dedup_window, settings.prefetch),
             lanes: Slab::new(),
             by_queue: Map::default(),
@@ -311,7 +312,7 @@ impl Engine {
             drained: false,
             now: Duration::ZERO,
             effects: Vec::new(),
-            settled: Vec::new(),
+            finished: Vec::new(),
             settings,
         }
     }
@@ -341,7 +342,10 @@ impl Engine {
             Event::Buried { ticket, published } => self.buried(now, ticket, published),
             Event::ChannelLost { epoch: _ } => self.void(now),
             Event::Tick => {}
-            Event::StopRequested => self.draining = true,
+            Event::StopRequested => {
+                self.draining = true;
+                self.acknowledge();
+            }
             Event::GraceEnded => self.give_back(),
         }
         self.feel_pressure(now);
@@ -368,25 +372,26 @@ impl Engine {
             held_back,
             self.breaker.deadline(),
             self.telling.deadline(),
+            self.acks.deadline(),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// Whether another delivery may be handed in; `false` while twice as many agents as prefetch are held.
+    /// Whether another delivery may be handed in; `false` while as many agents as prefetch are held.
     pub fn has_room(&self) -> bool {
         self.ledger.owed() < agents_held_max(self.settings.prefetch)
     }
 
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            held: self.ledger.len(),
+            held: self.acks.len(),
             breaker_open: self.breaker.reason().cloned(),
             unroutable: self.telling.unroutable(),
             publishing: self.telling.under_way(),
             calls_in_flight: self.in_flight.len(),
-            forgotten: self.ledger.len() > 0
+            forgotten: self.acks.len() > 0
                 && self.in_flight.is_empty()
                 && self.telling.len() == 0
                 && self.next_move().is_none(),
@@ -411,7 +416,7 @@ impl Engine {
 
     /// Why the engine is not yet empty, in words; `None` when nothing is held.
     pub fn pending(&self) -> Option<String> {
-        let ticket = self.ledger.first()?;
+        let ticket = self.acks.first()?;
         let lanes: Vec<String> = self
             .queues(5)
             .into_iter()
@@ -424,7 +429,7 @@ impl Engine {
             .collect();
         Some(format!(
             "{} jobs held, the oldest {ticket:?}; {} publishes open; breaker {}; {}",
-            self.ledger.len(),
+            self.acks.len(),
             self.telling.len(),
             self.breaker.reason().map_or("closed", AsRef::as_ref),
             lanes.join("; "),
@@ -440,6 +445,9 @@ impl Engine {
             self.refresh(now.elapsed, id);
         }
         self.publish_again(now);
+        if self.acks.deadline().is_some_and(|at| at <= now.elapsed) {
+            self.acknowledge();
+        }
         if self.sweep_at.is_some_and(|at| at <= now.elapsed) {
             self.sweep(now);
         }
@@ -458,7 +466,7 @@ impl Engine {
 
     /// Looks whether more company can still come for what gathers; where it cannot, every lane is due.
     fn feel_pressure(&mut self, now: Now) {
-        let full = self.ledger.len() >= self.settings.prefetch.get() || !self.has_room();
+        let full = self.acks.len() >= self.settings.prefetch.get() || !self.has_room();
         let pressed = match (self.draining, full) {
             (true, _) => Some(Cause::Drain),
             (false, true) => Some(Cause::Prefetch),
@@ -518,8 +526,25 @@ impl Engine {
         }
     }
 
+    fn acknowledge(&mut self) {
+        let due = self.acks.take(self.now, self.draining);
+        self.settle(due, Disposition::Ack);
+    }
+
+    fn settle(&mut self, deliveries: Vec<Arrived>, disposition: Disposition) {
+        for (ticket, since) in deliveries {
+            let held_for = self.now.saturating_sub(since);
+            self.effects.push(Effect::Settle {
+                ticket,
+                disposition,
+                held_for,
+            });
+        }
+    }
+
     /// The session is over: tickets and publishes are void; calls go on and are remembered.
     fn void(&mut self, now: Now) {
+        self.acks.void();
         self.ledger.void();
         self.telling.void();
         let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
@@ -535,14 +560,9 @@ impl Engine {
 
     fn give_back(&mut self) {
         self.draining = true;
-        for (ticket, since) in self.ledger.tickets() {
-            let (disposition, held_for) = (Disposition::GiveBack, self.now.saturating_sub(since));
-            self.effects.push(Effect::Settle {
-                ticket,
-                disposition,
-                held_for,
-            });
-        }
+        self.acknowledge();
+        let undone = self.acks.void();
+        self.settle(undone, Disposition::GiveBack);
         self.ledger.void();
         self.telling.void();
         self.in_flight.clear();
@@ -554,7 +574,7 @@ impl Engine {
     }
 
     fn note_drained(&mut self) {
-        let empty = self.ledger.len() == 0 && self.in_flight.is_empty();
+        let empty = self.acks.len() == 0 && self.in_flight.is_empty();
         if self.draining && empty && !self.drained {
             self.drained = true;
             self.effects.push(Effect::Drained);

@@ -33,7 +33,8 @@ impl Objection {
 
 impl Engine {
     pub(super) fn admit(&mut self, now: Now, ticket: Ticket, job: &Arc<Job>, redelivered: bool) {
-        self.ledger.open(now.elapsed, ticket, Some(Arc::clone(job)));
+        self.acks.open(now.elapsed, ticket, job.targets().len());
+        self.ledger.open(ticket, Some(Arc::clone(job)));
         for (position, target) in job.targets().iter().enumerate() {
             let claim = Claim { ticket, position };
             let id = target.outcome_id;
@@ -65,7 +66,8 @@ impl Engine {
         outcome: &Arc<Outcome>,
         redelivered: bool,
     ) {
-        self.ledger.open(now.elapsed, ticket, None);
+        self.acks.open(now.elapsed, ticket, 1);
+        self.ledger.open(ticket, None);
         let claim = Claim {
             ticket,
             position: 0,

@@ -1,10 +1,9 @@
 //! What is owed for each delivery before it may be acknowledged: its outcomes, its dead letter, and its turn.
 //!
-//! Knows nothing of calls. A ticket leaves here exactly once: settled, or void with its channel.
+//! Knows nothing of calls. A ticket leaves here exactly once: finished, or void with its channel. When it is acknowledged is up to [`super::acks`].
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::DeadLetter;
 use super::bounded::Map;
@@ -18,9 +17,6 @@ pub(super) struct Claim {
     /// The agent's place in the delivery's job.
     pub(super) position: usize,
 }
-
-/// A delivery that leaves the ledger, and when it came.
-pub(super) type Released = (Ticket, Duration);
 
 /// One agent's place on one PBX queue.
 type Membership = (PbxQueue, Agent);
@@ -41,8 +37,6 @@ type Failure = (usize, Arc<Outcome>);
 struct Record {
     /// `None`: the message was no valid job.
     job: Option<Arc<Job>>,
-    /// When it came.
-    since: Duration,
     /// Agents without an outcome yet.
     undecided: usize,
     /// Outcomes without a confirm yet.
@@ -68,34 +62,13 @@ impl Record {
 }
 
 impl Ledger {
-    /// Deliveries held.
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
-    }
-
     /// Outcomes not yet confirmed.
     pub(super) fn owed(&self) -> usize {
         self.owed
     }
 
-    /// The oldest delivery held.
-    pub(super) fn first(&self) -> Option<Ticket> {
-        self.records.keys().min().copied()
-    }
-
-    /// Every delivery held, in order of arrival.
-    pub(super) fn tickets(&self) -> Vec<Released> {
-        let held = self
-            .records
-            .iter()
-            .map(|(ticket, record)| (*ticket, record.since));
-        let mut tickets: Vec<Released> = held.collect();
-        tickets.sort_unstable();
-        tickets
-    }
-
     /// Notes a delivery. `job`: `None` if it is no valid job; it then owes one outcome.
-    pub(super) fn open(&mut self, now: Duration, ticket: Ticket, job: Option<Arc<Job>>) {
+    pub(super) fn open(&mut self, ticket: Ticket, job: Option<Arc<Job>>) {
         let undecided = job.as_ref().map_or(1, |job| job.targets().len());
         for target in job
             .iter()
@@ -110,7 +83,6 @@ impl Ledger {
             ticket,
             Record {
                 job,
-                since: now,
                 undecided,
                 untold: 0,
                 failures,
@@ -162,8 +134,8 @@ impl Ledger {
         dead_letter(&self.records.get(&ticket)?.failures, now)
     }
 
-    /// One outcome is confirmed. Adds the deliveries that may now be acknowledged, in order.
-    pub(super) fn told(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
+    /// One outcome is confirmed. Adds the deliveries that are finished by it, in order.
+    pub(super) fn told(&mut self, ticket: Ticket, settled: &mut Vec<Ticket>) {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.untold -= 1;
             self.owed -= 1;
@@ -181,8 +153,8 @@ impl Ledger {
         failures.map(|(_, outcome)| Arc::clone(outcome)).collect()
     }
 
-    /// The dead letter is confirmed. Adds the deliveries that may now be acknowledged, in order.
-    pub(super) fn buried(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
+    /// The dead letter is confirmed. Adds the deliveries that are finished by it, in order.
+    pub(super) fn buried(&mut self, ticket: Ticket, settled: &mut Vec<Ticket>) {
         if let Some(record) = self.records.get_mut(&ticket) {
             record.burial = Burial::Done;
         }
@@ -195,7 +167,7 @@ impl Ledger {
     }
 
     /// Takes out `ticket` and whatever waited only for its turn behind it (CONTRACT §4.8).
-    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<Released>) {
+    fn settle(&mut self, ticket: Ticket, settled: &mut Vec<Ticket>) {
         let mut next = Some(ticket);
         let mut others = Vec::new();
         while let Some(ticket) = next.take().or_else(|| others.pop()) {
@@ -208,7 +180,7 @@ impl Ledger {
             let Some(record) = self.records.remove(&ticket) else {
                 continue;
             };
-            settled.push((ticket, record.since));
+            settled.push(ticket);
             let Some(job) = record.job else { continue };
             for target in job.targets() {
                 let Entry::Occupied(mut line) = self.lines.entry((job.queue, target.agent)) else {
@@ -262,7 +234,6 @@ mod tests {
     use super::super::outcome::Code;
     use super::*;
 
-    const NOW: Duration = Duration::ZERO;
     const AT: Timestamp = Timestamp(0);
 
     fn ticket(tag: u64) -> Ticket {
@@ -279,10 +250,10 @@ mod tests {
         ledger.decided(claim, &outcome, code.status().is_buried(), AT)
     }
 
-    fn settled(confirm: impl FnOnce(&mut Vec<Released>)) -> Vec<u64> {
+    fn settled(confirm: impl FnOnce(&mut Vec<Ticket>)) -> Vec<u64> {
         let mut released = Vec::new();
         confirm(&mut released);
-        released.iter().map(|(ticket, _)| ticket.tag).collect()
+        released.iter().map(|ticket| ticket.tag).collect()
     }
 
     /// Invariant 1.
@@ -290,7 +261,7 @@ mod tests {
     fn a_job_is_released_only_when_every_outcome_and_the_dead_letter_are_confirmed() {
         let mut ledger = Ledger::default();
         let job = Job::sample("a", Pause, &["570", "553"]);
-        ledger.open(NOW, ticket(1), Some(Arc::clone(&job)));
+        ledger.open(ticket(1), Some(Arc::clone(&job)));
         let claim = |position| Claim {
             ticket: ticket(1),
             position,
@@ -300,7 +271,7 @@ mod tests {
         assert!(decide(&mut ledger, &job, claim(0), Code::Applied).is_some());
         assert!(settled(|released| ledger.told(ticket(1), released)).is_empty());
         assert_eq!(settled(|released| ledger.buried(ticket(1), released)), [1]);
-        assert_eq!((ledger.len(), ledger.owed()), (0, 0));
+        assert_eq!(ledger.owed(), 0);
     }
 
     /// CONTRACT §4.8.
@@ -310,7 +281,7 @@ mod tests {
         let jobs = [("a", &["570"][..]), ("b", &["570", "553"]), ("c", &["553"])];
         let jobs = jobs.map(|(id, agents)| Job::sample(id, Pause, agents));
         for (tag, job) in (1..).zip(&jobs) {
-            ledger.open(NOW, ticket(tag), Some(Arc::clone(job)));
+            ledger.open(ticket(tag), Some(Arc::clone(job)));
         }
         let mut released = Vec::new();
         for (tag, position) in [(3, 0), (2, 0), (2, 1), (1, 0)] {
@@ -330,7 +301,7 @@ mod tests {
     fn a_dead_letter_speaks_for_all_that_failed() {
         let mut ledger = Ledger::default();
         let job = Job::sample("a", Pause, &["570", "553", "548"]);
-        ledger.open(NOW, ticket(1), Some(Arc::clone(&job)));
+        ledger.open(ticket(1), Some(Arc::clone(&job)));
         let claim = |position| Claim {
             ticket: ticket(1),
             position,

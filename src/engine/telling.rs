@@ -8,7 +8,7 @@ use super::bounded::Map;
 use super::job::Ticket;
 use super::ledger::Claim;
 use super::outcome::Outcome;
-use super::{Counted, Disposition, Effect, Engine, Now, Published, TellId};
+use super::{Counted, Effect, Engine, Now, Published, TellId};
 
 /// What is published and not yet confirmed.
 #[derive(Debug)]
@@ -140,8 +140,8 @@ impl Engine {
             self.effects
                 .push(Effect::Count(Counted::Told(open.outcome)));
         }
-        self.ledger.told(open.ticket, &mut self.settled);
-        self.acknowledge(now);
+        self.ledger.told(open.ticket, &mut self.finished);
+        self.finish(now);
     }
 
     pub(super) fn buried(&mut self, now: Now, ticket: Ticket, published: Published) {
@@ -164,19 +164,15 @@ impl Engine {
         for outcome in outcomes {
             self.memory.buried(outcome.id);
         }
-        self.ledger.buried(ticket, &mut self.settled);
-        self.acknowledge(now);
+        self.ledger.buried(ticket, &mut self.finished);
+        self.finish(now);
     }
 
-    fn acknowledge(&mut self, now: Now) {
-        for (ticket, since) in self.settled.drain(..) {
-            let (disposition, held_for) = (Disposition::Ack, now.elapsed.saturating_sub(since));
-            self.effects.push(Effect::Settle {
-                ticket,
-                disposition,
-                held_for,
-            });
+    fn finish(&mut self, now: Now) {
+        for ticket in self.finished.drain(..) {
+            self.acks.finish(now.elapsed, ticket);
         }
+        self.acknowledge();
     }
 
     fn try_again(&mut self, now: Now, failed: u32, publish: Publish) {

@@ -1,0 +1,215 @@
+//! Deliveries in the order of their arrival, and when to acknowledge those that are finished.
+//!
+//! A quorum queue writes one log entry per acknowledgement, and one acknowledgement can cover everything up to a delivery
+//! tag (AMQP 0-9-1, `basic.ack`, `multiple`). So a finished delivery waits for those that came before it, within bounds:
+//! what waits uses prefetch up, and comes once more if the connection is lost. Decides when, never whether.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::job::Ticket;
+
+/// Longest wait for the deliveries before it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A delivery, and when it came.
+pub(super) type Arrived = (Ticket, Duration);
+
+#[derive(Debug)]
+pub(super) struct Acks {
+    /// Agents of finished deliveries; once as many wait, all are acknowledged.
+    waiting_max: usize,
+    waiting: usize,
+    line: VecDeque<Delivery>,
+    /// In the order in which they finished, since when. Those acknowledged since then leave from the front.
+    finished: VecDeque<(Ticket, Duration)>,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    ticket: Ticket,
+    since: Duration,
+    agents: usize,
+    finished: bool,
+}
+
+impl Acks {
+    /// Lets up to half of `prefetch` wait: the rest is there for work, and all are remembered that may come once more.
+    pub(super) fn new(prefetch: NonZeroUsize) -> Self {
+        Self {
+            waiting_max: prefetch.get().div_ceil(2),
+            waiting: 0,
+            line: VecDeque::new(),
+            finished: VecDeque::new(),
+        }
+    }
+
+    /// Deliveries not acknowledged, finished or not.
+    pub(super) fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    /// The oldest delivery not acknowledged.
+    pub(super) fn first(&self) -> Option<Ticket> {
+        self.line.front().map(|delivery| delivery.ticket)
+    }
+
+    /// When a wait ends.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let (_, since) = self.finished.front()?;
+        Some(since.saturating_add(PATIENCE))
+    }
+
+    /// Notes a delivery. Tickets come in rising order.
+    pub(super) fn open(&mut self, now: Duration, ticket: Ticket, agents: usize) {
+        self.line.push_back(Delivery {
+            ticket,
+            since: now,
+            agents,
+            finished: false,
+        });
+    }
+
+    /// Nothing is owed for this delivery any more.
+    pub(super) fn finish(&mut self, now: Duration, ticket: Ticket) {
+        let found = self.line.binary_search_by_key(&ticket, |d| d.ticket);
+        let delivery = found.ok().and_then(|at| self.line.get_mut(at));
+        if let Some(delivery) = delivery.filter(|delivery| !delivery.finished) {
+            delivery.finished = true;
+            self.waiting += delivery.agents;
+            self.finished.push_back((ticket, now));
+        }
+    }
+
+    /// Takes out, in order of arrival, what is to be acknowledged now: what has nothing unfinished before it, or `at_once`
+    /// and at the end of a wait all that is finished.
+    pub(super) fn take(&mut self, now: Duration, at_once: bool) -> Vec<Arrived> {
+        let patient = !at_once
+            && self.waiting < self.waiting_max
+            && self.deadline().is_none_or(|deadline| now < deadline);
+        let mut taken = Vec::new();
+        if patient {
+            while let Some(first) = self.line.pop_front_if(|first| first.finished) {
+                self.waiting -= first.agents;
+                taken.push((first.ticket, first.since));
+            }
+            let oldest = self.first();
+            while (self.finished)
+                .pop_front_if(|(ticket, _)| oldest.is_none_or(|oldest| *ticket < oldest))
+                .is_some()
+            {}
+        } else {
+            let finished = self.line.iter().filter(|delivery| delivery.finished);
+            taken.extend(finished.map(|delivery| (delivery.ticket, delivery.since)));
+            self.line.retain(|delivery| !delivery.finished);
+            self.finished.clear();
+            self.waiting = 0;
+        }
+        taken
+    }
+
+    /// Every ticket is void. Returns those that were not acknowledged, in order of arrival.
+    pub(super) fn void(&mut self) -> Vec<Arrived> {
+        self.waiting = 0;
+        self.finished.clear();
+        let line = self.line.drain(..);
+        line.map(|delivery| (delivery.ticket, delivery.since))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::Epoch;
+    use super::*;
+
+    const START: Duration = Duration::ZERO;
+    const NONE: [u64; 0] = [];
+
+    fn ticket(tag: u64) -> Ticket {
+        let epoch = Epoch(1);
+        Ticket { epoch, tag }
+    }
+
+    /// Prefetch 8: up to four agents wait. Six deliveries of one agent each.
+    fn six() -> Acks {
+        let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
+        for tag in 1..=6 {
+            acks.open(START, ticket(tag), 1);
+        }
+        acks
+    }
+
+    fn finish(acks: &mut Acks, tags: &[u64]) -> Vec<u64> {
+        for &tag in tags {
+            acks.finish(START, ticket(tag));
+        }
+        tags_of(acks.take(START, false))
+    }
+
+    fn tags_of(taken: Vec<Arrived>) -> Vec<u64> {
+        taken.into_iter().map(|(ticket, _)| ticket.tag).collect()
+    }
+
+    #[test]
+    fn what_is_finished_waits_for_what_came_before_it() {
+        let mut acks = six();
+        assert_eq!(finish(&mut acks, &[3, 2]), NONE);
+        assert_eq!(finish(&mut acks, &[1]), [1, 2, 3]);
+        assert_eq!((acks.len(), acks.deadline()), (3, None));
+    }
+
+    #[test]
+    fn no_wait_outlasts_its_patience() {
+        let mut acks = six();
+        finish(&mut acks, &[2]);
+        acks.finish(PATIENCE / 2, ticket(4));
+        assert_eq!(acks.deadline(), Some(PATIENCE));
+        assert_eq!(tags_of(acks.take(PATIENCE / 2, false)), NONE);
+        assert_eq!(tags_of(acks.take(PATIENCE, false)), [2, 4]);
+        assert_eq!((acks.len(), acks.deadline()), (4, None));
+    }
+
+    #[test]
+    fn the_patience_of_one_does_not_end_with_that_of_another_acknowledged_before() {
+        let mut acks = six();
+        finish(&mut acks, &[2]);
+        acks.finish(PATIENCE / 2, ticket(4));
+        assert_eq!(finish(&mut acks, &[1]), [1, 2]);
+        assert_eq!(acks.deadline(), Some(PATIENCE / 2 + PATIENCE));
+    }
+
+    #[test]
+    fn work_keeps_half_of_prefetch() {
+        let mut acks = six();
+        assert_eq!(finish(&mut acks, &[2, 3, 4]), NONE);
+        assert_eq!(finish(&mut acks, &[6]), [2, 3, 4, 6]);
+        assert_eq!(acks.first(), Some(ticket(1)));
+    }
+
+    #[test]
+    fn a_job_of_many_agents_weighs_as_much_as_many_jobs() {
+        let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
+        acks.open(START, ticket(1), 1);
+        acks.open(START, ticket(2), 4);
+        assert_eq!(finish(&mut acks, &[2]), [2]);
+    }
+
+    #[test]
+    fn a_drain_does_not_wait() {
+        let mut acks = six();
+        finish(&mut acks, &[5, 2]);
+        assert_eq!(tags_of(acks.take(START, true)), [2, 5]);
+        assert_eq!(acks.deadline(), None);
+    }
+
+    #[test]
+    fn a_ticket_is_taken_once() {
+        let mut acks = six();
+        assert_eq!(finish(&mut acks, &[1, 1]), [1]);
+        assert_eq!(finish(&mut acks, &[1]), NONE);
+        assert_eq!(acks.void().len(), 5);
+        assert_eq!(finish(&mut acks, &[2]), NONE);
+    }
+}
