@@ -26,10 +26,10 @@ use crate::pbx::client::Client;
 use crate::telemetry::Metrics;
 use crate::wire::nameless::Nameless;
 use crate::wire::outcome::Encoder;
-use crate::wire::{Incoming, dead_letter, job};
+use crate::wire::{Incoming, job};
 
 pub use clock::Clock;
-use outbox::Outbox;
+use outbox::{Note, Outbox};
 use watchdog::{Vitals, Watchdog};
 
 /// How often the loop goes round at least, and the counts per PBX queue are published.
@@ -117,9 +117,10 @@ struct Worker {
 impl Worker {
     fn new(parts: Parts) -> Self {
         let watchdog = Watchdog::new(parts.patience);
+        let outbox = Outbox::new(parts.encoder.clone());
         Self {
             parts,
-            outbox: Outbox::new(),
+            outbox,
             backlog: VecDeque::new(),
             calls: JoinSet::new(),
             called: HashMap::new(),
@@ -162,7 +163,7 @@ impl Worker {
                 () = alarm => self.step(Event::Tick),
                 _ = beat.tick() => self.beat(),
                 Some(done) = self.calls.join_next_with_id() => self.call_done(done),
-                Ok(room) = commands.reserve(), if !self.outbox.is_empty() => {
+                Ok(room) = commands.reserve(), if self.outbox.is_ready() => {
                     self.outbox.send(room, self.epoch);
                 }
                 event = self.parts.broker.events.recv() => {
@@ -196,14 +197,10 @@ impl Worker {
                     self.called.insert(task.id(), held);
                 }
                 Effect::Tell { tell, outcome } => {
-                    let message = self.parts.encoder.encode(&outcome);
-                    self.outbox
-                        .publish(broker::Publication::Outcome { tell, message });
+                    self.outbox.publish(Note::Tell { tell, outcome });
                 }
                 Effect::Bury { ticket, letter } => {
-                    let headers = dead_letter::headers(&letter);
-                    self.outbox
-                        .publish(broker::Publication::DeadLetter { ticket, headers });
+                    self.outbox.publish(Note::Bury { ticket, letter });
                 }
                 Effect::Settle {
                     ticket,
@@ -233,6 +230,7 @@ impl Worker {
             broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
             broker::Event::Told { results } => {
                 self.answers += 1;
+                self.outbox.answered(results.len());
                 for (tell, published) in results {
                     note_publish(published);
                     self.step(Event::Told { tell, published });
@@ -240,6 +238,7 @@ impl Worker {
             }
             broker::Event::Buried { results } => {
                 self.answers += 1;
+                self.outbox.answered(results.len());
                 for (ticket, published) in results {
                     note_publish(published);
                     self.step(Event::Buried { ticket, published });
@@ -449,7 +448,7 @@ impl Worker {
                     warn!("RabbitMQ did not close the connection in time");
                     break;
                 }
-                Ok(room) = commands.reserve(), if !self.outbox.is_empty() => {
+                Ok(room) = commands.reserve(), if self.outbox.is_ready() => {
                     self.outbox.send(room, self.epoch);
                 }
                 event = self.parts.broker.events.recv() => match event {

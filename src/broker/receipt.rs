@@ -31,7 +31,8 @@ pub(super) enum Frame {
 #[derive(Debug)]
 pub(super) struct Receipts {
     epoch: Epoch,
-    held: BTreeMap<u64, Held>,
+    /// Boxed, as half of the places in a map's nodes are empty.
+    held: BTreeMap<u64, Box<Held>>,
     held_ever: u64,
     /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
@@ -48,7 +49,7 @@ impl Receipts {
     }
 
     pub(super) fn hold(&mut self, tag: u64, held: Held) {
-        self.held.insert(tag, held);
+        self.held.insert(tag, Box::new(held));
         self.held_ever += 1;
     }
 
@@ -63,9 +64,8 @@ impl Receipts {
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.
     pub(super) fn held(&self, ticket: Ticket) -> Option<&Held> {
-        self.held
-            .get(&ticket.tag)
-            .filter(|_| ticket.epoch == self.epoch)
+        let held = self.held.get(&ticket.tag).map(AsRef::as_ref);
+        held.filter(|_| ticket.epoch == self.epoch)
     }
 
     /// `false` if the ticket is void, and nothing was done.

@@ -23,7 +23,7 @@ use ring::Position;
 const OUTCOMES_MAX: usize = 100_000;
 
 /// Most bytes of outcomes, beyond those that are remembered in any case. The usual one needs 100 to 130.
-const OUTCOME_BYTES_MAX: usize = 14 << 20;
+const OUTCOME_BYTES_MAX: usize = 12 << 20;
 
 /// Most bytes of contexts and other echoes that are too large to be packed, unless more jobs can be held than they are for.
 const ECHO_BYTES_MAX: usize = 16 << 20;

@@ -1,41 +1,81 @@
 //! What waits for the broker side to take it, gathered while it is busy: the busier it is, the larger the bursts.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use tokio::sync::mpsc::Permit;
 
 use crate::broker::{Command, Publication};
-use crate::engine::Disposition;
 use crate::engine::job::{Epoch, Ticket};
+use crate::engine::outcome::Outcome;
+use crate::engine::{DeadLetter, Disposition, TellId};
+use crate::wire::dead_letter;
+use crate::wire::outcome::Encoder;
 
-/// Most publications in one command.
-const BURST_MAX: usize = 500;
+/// Most publications sent and not yet answered. An outcome takes some 300 bytes while it waits here and several KiB once it is a
+/// message on its way; this many keep the broker side busy.
+const UNANSWERED_MAX: usize = 512;
 
-/// Bounded by what the engine holds: it hands out at most one publication per agent and one settlement per job.
+/// What is to be published.
+#[derive(Debug)]
+pub(super) enum Note {
+    Tell { tell: TellId, outcome: Arc<Outcome> },
+    Bury { ticket: Ticket, letter: DeadLetter },
+}
+
+impl Note {
+    fn write(self, encoder: &Encoder) -> Publication {
+        match self {
+            Self::Tell { tell, outcome } => Publication::Outcome {
+                tell,
+                message: encoder.encode(&outcome),
+            },
+            Self::Bury { ticket, letter } => Publication::DeadLetter {
+                ticket,
+                headers: dead_letter::headers(&letter),
+            },
+        }
+    }
+}
+
+/// Bounded by what the engine holds: it hands out at most one note per agent and one settlement per job.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    encoder: Encoder,
     finish: bool,
     intake: Option<bool>,
     settlements: Vec<(Ticket, Disposition)>,
-    publications: Vec<Publication>,
+    notes: VecDeque<Note>,
+    unanswered: usize,
     close: bool,
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(encoder: Encoder) -> Self {
         Self {
+            encoder,
             finish: false,
             intake: None,
             settlements: Vec::new(),
-            publications: Vec::new(),
+            notes: VecDeque::new(),
+            unanswered: 0,
             close: false,
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        !self.finish
-            && self.intake.is_none()
-            && self.settlements.is_empty()
-            && self.publications.is_empty()
-            && !self.close
+    /// Whether [`Outbox::send`] has something to send.
+    pub(super) fn is_ready(&self) -> bool {
+        self.finish
+            || self.intake.is_some()
+            || !self.settlements.is_empty()
+            || self.burst() > 0
+            || self.close
+    }
+
+    /// How many notes may go now.
+    fn burst(&self) -> usize {
+        let room = UNANSWERED_MAX.saturating_sub(self.unanswered);
+        self.notes.len().min(room)
     }
 
     /// Nothing more is taken; the first thing to send.
@@ -51,8 +91,13 @@ impl Outbox {
         self.settlements.push((ticket, disposition));
     }
 
-    pub(super) fn publish(&mut self, publication: Publication) {
-        self.publications.push(publication);
+    pub(super) fn publish(&mut self, note: Note) {
+        self.notes.push_back(note);
+    }
+
+    /// The broker side said what became of so many publications.
+    pub(super) fn answered(&mut self, count: usize) {
+        self.unanswered = self.unanswered.saturating_sub(count);
     }
 
     /// The last thing to send.
@@ -60,14 +105,16 @@ impl Outbox {
         self.close = true;
     }
 
-    /// Forgets what was meant for a session that is over.
+    /// Forgets what was meant for a session that is over, and what that one will not answer any more.
     pub(super) fn void(&mut self) {
         self.settlements.clear();
-        self.publications.clear();
+        self.notes.clear();
+        self.unanswered = 0;
     }
 
     /// Sends the most urgent command: acknowledgements make room for deliveries, so they go before outcomes.
     pub(super) fn send(&mut self, room: Permit<'_, Command>, epoch: Option<Epoch>) {
+        let burst = self.burst();
         if std::mem::take(&mut self.finish) {
             room.send(Command::Finish);
         } else if let Some(open) = self.intake.take() {
@@ -76,10 +123,11 @@ impl Outbox {
             room.send(Command::Settle {
                 settlements: std::mem::take(&mut self.settlements),
             });
-        } else if !self.publications.is_empty() {
-            let burst = self.publications.len().min(BURST_MAX);
-            let publications = self.publications.drain(..burst).collect();
+        } else if burst > 0 {
+            let notes = self.notes.drain(..burst);
+            let publications = notes.map(|note| note.write(&self.encoder)).collect();
             if let Some(epoch) = epoch {
+                self.unanswered += burst;
                 room.send(Command::Publish {
                     epoch,
                     publications,

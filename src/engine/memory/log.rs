@@ -69,15 +69,17 @@ impl Log {
         self.making.clear();
         header.write(&mut self.making);
         packed::pack(outcome, !apart, &mut self.making);
+        // First the old leave, then the new comes: a ring that is too small for a moment would double.
+        while !self.has_room() && self.pop() {}
         let at = self.records.push(&self.making);
-        if apart {
-            self.push_echo(at, &outcome.echo);
-        }
         let Self { records, by_id, .. } = self;
         by_id.put(hash_of_id(header.id), at, |at| {
             has_id(records, at, header.id)
         });
-        while self.is_too_large() && self.pop() {}
+        if apart {
+            self.push_echo(at, &outcome.echo);
+            while self.echo_bytes > self.bounds.echo_bytes && self.pop() {}
+        }
         at
     }
 
@@ -146,11 +148,11 @@ impl Log {
         JobId::parse(text).ok()
     }
 
-    fn is_too_large(&self) -> bool {
+    /// Whether the record in the making fits.
+    fn has_room(&self) -> bool {
         let (records, bounds) = (self.records.records(), &self.bounds);
-        records > bounds.outcomes
-            || (records > bounds.outcomes_min && self.records.bytes() > bounds.bytes)
-            || self.echo_bytes > bounds.echo_bytes
+        let fits = self.records.bytes_with(&self.making) <= bounds.bytes;
+        records < bounds.outcomes && (fits || records < bounds.outcomes_min)
     }
 
     /// Lets the oldest outcome go; `false` if there is none.
@@ -297,6 +299,17 @@ mod tests {
         assert!((20..40).contains(&by_bytes), "{by_bytes}");
         let bytes = 0;
         assert_eq!(left(Bounds { bytes, ..BOUNDS }, 1_000, 100), last(10));
+    }
+
+    #[test]
+    fn a_full_memory_takes_no_more_room_than_it_was_given() {
+        let bytes = 4_000;
+        let mut log = Log::new(Bounds { bytes, ..BOUNDS });
+        let room = log.records.room();
+        for id in 0..1_000 {
+            push(&mut log, &outcome(id, id % 100));
+            assert_eq!(log.records.room(), room);
+        }
     }
 
     #[test]

@@ -33,8 +33,14 @@ impl Ring {
         self.records
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
+    /// Bytes with another record.
+    pub(super) fn bytes_with(&self, record: &[u8]) -> usize {
+        self.bytes.len() + LENGTH_BYTES + record.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     pub(super) fn first(&self) -> Option<Position> {
