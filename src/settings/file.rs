@@ -79,7 +79,7 @@ impl Walk<'_> {
                 key: origin.to_string(),
                 origin: None,
                 wrong: format!("is not TOML: {}", error.message()),
-                expected: "lines such as `prefetch = 2000` under `[jobs]`".to_owned(),
+                expected: "lines such as `prefetch = 4000` under `[jobs]`".to_owned(),
             });
         }
         self.table("", table.get_ref());

@@ -58,11 +58,11 @@ fn every_default_is_the_one_of_contract_7() {
     let contract = serde_json::json!({
         "amqp": { "url": "amqp://guest:guest@127.0.0.1:5672/%2f", "url_file": null, "urls": [], "urls_file": null,
             "ca_file": null, "cert_file": null, "key_file": null },
-        "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "prefetch": 2000, "max_age": "1h",
+        "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "prefetch": 4000, "max_age": "1h",
             "dedup_window": "10m", "delivery_limit": 100 },
         "pbx": { "name": "default", "base_url": null, "ca_file": null, "api_key": null, "api_key_file": null,
             "username": null, "username_file": null, "password": null, "password_file": null,
-            "connect_timeout": "3s", "timeout": "10s", "max_in_flight": 4, "max_calls_per_second": 0,
+            "connect_timeout": "3s", "timeout": "10s", "max_in_flight": 8, "max_calls_per_second": 0,
             "texts": {
                 "absent": ["not there", "not in queue", "not found", "not a member"],
                 "no_such_queue": ["no such queue"],
@@ -91,7 +91,7 @@ fn the_defaults_mean_what_they_say() {
         settings.broker.addresses.first.shown,
         "amqp://guest@127.0.0.1:5672/%2f"
     );
-    assert_eq!(settings.broker.prefetch.get(), 2000);
+    assert_eq!(settings.broker.prefetch.get(), 4000);
     assert_eq!(
         settings.broker.names.results_queue.as_deref(),
         Some("clockout.results")
@@ -99,7 +99,7 @@ fn the_defaults_mean_what_they_say() {
     assert_eq!(settings.pbx.base_url, "http://pbx.example");
     assert!(settings.pbx.api_key.is_none() && settings.pbx.basic.is_none());
     assert_eq!(settings.pbx.texts, pbx::texts::Settings::default());
-    assert_eq!(settings.engine.prefetch.get(), 2000);
+    assert_eq!(settings.engine.prefetch.get(), 4000);
     assert_eq!(settings.engine.max_calls_per_second, None);
     assert_eq!(settings.engine.linger, Duration::from_millis(200));
     assert!(settings.engine.hold_unroutable);
@@ -524,7 +524,7 @@ fn the_schema_describes_every_key_with_its_default() {
             );
         }
     }
-    assert_eq!(defs["Jobs"]["properties"]["prefetch"]["default"], 2000);
+    assert_eq!(defs["Jobs"]["properties"]["prefetch"]["default"], 4000);
     assert_eq!(defs["Jobs"]["properties"]["prefetch"]["maximum"], 65_535);
     assert_eq!(defs["Jobs"]["additionalProperties"], false);
 }

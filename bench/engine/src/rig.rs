@@ -120,9 +120,9 @@ fn answer(scenario: Scenario, batch: &Batch) -> CallResult {
 )]
 fn settings() -> Settings {
     Settings {
-        prefetch: NonZeroUsize::new(2000).unwrap(),
+        prefetch: NonZeroUsize::new(4000).unwrap(),
         dedup_window: Duration::from_mins(10),
-        max_in_flight: NonZeroUsize::new(4).unwrap(),
+        max_in_flight: NonZeroUsize::new(8).unwrap(),
         max_calls_per_second: None,
         max_agents: NonZeroUsize::new(50).unwrap(),
         linger: Duration::ZERO,

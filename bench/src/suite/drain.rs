@@ -67,6 +67,10 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         name: format!("PBX {pbx_ms} ms, set for a slow one"),
         ..backlog(for_a_slow_pbx(), pbx_ms, 100_000)
     };
+    let set = |calls: usize, prefetch: usize| Case {
+        name: format!("PBX 5 ms, {calls} calls, prefetch {prefetch}"),
+        ..backlog(set_to(calls, prefetch), 5, 100_000)
+    };
     vec![
         Case {
             name: WHOLE.to_owned(),
@@ -81,16 +85,23 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         backlog(Contestant::clockout(), 50, 20_000),
         slow_pbx(5),
         slow_pbx(50),
+        set(4, 2_000),
+        set(4, 4_000),
+        set(8, 2_000),
         floor("no queue for outcomes", FloorKind::Publish, false),
         floor("acknowledge only", FloorKind::Ack, true),
     ]
 }
 
 fn for_a_slow_pbx() -> Contestant {
+    set_to(16, 5_000).with("CLOCKOUT_BATCH_MAX_AGENTS", 100)
+}
+
+/// The settings that the defaults are judged by.
+fn set_to(calls: usize, prefetch: usize) -> Contestant {
     Contestant::clockout()
-        .with("CLOCKOUT_PBX_MAX_IN_FLIGHT", 16)
-        .with("CLOCKOUT_BATCH_MAX_AGENTS", 100)
-        .with("CLOCKOUT_JOBS_PREFETCH", 5_000)
+        .with("CLOCKOUT_PBX_MAX_IN_FLIGHT", calls)
+        .with("CLOCKOUT_JOBS_PREFETCH", prefetch)
 }
 
 pub(super) fn compare(samples: &mut [Sample]) {

@@ -44,7 +44,7 @@ const TRIED: [Tried; 4] = [
     Tried {
         key: "jobs.prefetch",
         variable: "CLOCKOUT_JOBS_PREFETCH",
-        values: &["500", "2000", "8000"],
+        values: &["500", "2000", "4000", "8000"],
     },
     Tried {
         key: "batch.linger",

@@ -72,7 +72,7 @@ impl Default for Jobs {
         Self {
             exchange: "clockout.jobs".to_owned(),
             queue: "clockout.jobs".to_owned(),
-            prefetch: 2000,
+            prefetch: 4000,
             max_age: "1h".to_owned(),
             dedup_window: "10m".to_owned(),
             delivery_limit: 100,

@@ -65,7 +65,7 @@ impl Default for Pbx {
             password_file: None,
             connect_timeout: "3s".to_owned(),
             timeout: "10s".to_owned(),
-            max_in_flight: 4,
+            max_in_flight: 8,
             max_calls_per_second: 0,
             texts: Texts::default(),
         }
