@@ -25,8 +25,7 @@ async fn a_node_comes_back_on_the_same_port_with_what_was_durable() {
     let node = Node::start();
     let rabbit = Rabbit::connect(&node.place().url).await;
     drop(rabbit.tap("durable-exchange").await);
-    // In this order: what was declared just before a kill need not be on disk yet.
-    for end in [Node::stop, Node::kill] {
+    for end in [Node::kill, Node::stop] {
         end(&node);
         node.start_again();
         assert!(node.ctl(&["list_exchanges"]).contains("durable-exchange"));

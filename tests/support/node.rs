@@ -84,9 +84,12 @@ impl Node {
         self.order(&["stop"]);
     }
 
-    /// As by a power failure; what is durable stays for [`Node::start_again`]. But RabbitMQ confirms a declaration before it
-    /// is on disk: an exchange declared just before may be gone, and a quorum queue without a leader for ever.
+    /// As by a power failure; what is durable stays for [`Node::start_again`]. RabbitMQ confirms a declaration before it is
+    /// on disk: an exchange declared just before could be gone, and a quorum queue without a leader for ever. So that is
+    /// written first.
     pub fn kill(&self) {
+        let write = "[dets:sync(Table) || Table <- dets:all()], mnesia:sync_log().";
+        self.ctl(&["eval", write]);
         self.order(&["kill"]);
     }
 
