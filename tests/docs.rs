@@ -14,7 +14,7 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -22,6 +22,7 @@ const PAGES: [&str; 8] = [
     "docs/hardening.md",
     "docs/pbx-sim.md",
     "SECURITY.md",
+    "docs/reliability.md",
     "docs/adr/README.md",
 ];
 

@@ -19,9 +19,7 @@
 )]
 #![allow(
     unreachable_pub,
-    dead_code,
-    unused_imports,
-    reason = "in a test binary `pub` says: for the tests, whether or not one needs it yet"
+    reason = "in a test binary `pub` says: for the other modules"
 )]
 #![expect(
     clippy::disallowed_methods,
@@ -30,6 +28,8 @@
 
 mod fault;
 mod flow;
+#[path = "../support/given.rs"]
+mod given;
 mod hearing;
 mod jobs;
 mod oracle;
@@ -39,15 +39,16 @@ mod report;
 mod run;
 mod schedule;
 mod strikes;
+#[allow(dead_code, unused_imports, reason = "it serves other tests too")]
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
 
 use std::fs;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use given::given;
 use report::{Findings, Report};
 use schedule::Schedule;
 use world::World;
@@ -68,16 +69,10 @@ struct Asked {
     strikes: usize,
     /// No seed begins after this.
     minutes: u64,
-    /// Part of the names of the faults that may strike; empty: all.
+    /// Parts of the names of the faults that may strike, between commas; empty: all.
     only: String,
     /// Where the report goes, beside standard output: this name with `.md` and `.json`.
     report: Option<PathBuf>,
-}
-
-fn given<T: FromStr>(variable: &str) -> Option<T> {
-    let text = std::env::var(variable).ok()?;
-    let value = text.parse();
-    Some(value.unwrap_or_else(|_| panic!("{variable} cannot be {text:?}")))
 }
 
 impl Asked {

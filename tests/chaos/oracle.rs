@@ -57,6 +57,7 @@ pub struct Pbx {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
     Outcome,
+    Acknowledgement,
     NothingInvented,
     OneId,
     DeadLetter,
@@ -69,8 +70,9 @@ pub enum Promise {
 }
 
 impl Promise {
-    pub const ALL: [Promise; 10] = [
+    pub const ALL: [Promise; 11] = [
         Promise::Outcome,
+        Promise::Acknowledgement,
         Promise::NothingInvented,
         Promise::OneId,
         Promise::DeadLetter,
@@ -86,9 +88,10 @@ impl Promise {
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Promise::Outcome => "jobs acknowledged without all of their outcomes",
-            Promise::NothingInvented => "outcomes or dead letters of nothing that was sent",
-            Promise::OneId => "agents of a job with more than one outcome id",
+            Promise::Outcome => "outcomes missing",
+            Promise::Acknowledgement => "jobs acknowledged without a confirmed outcome",
+            Promise::NothingInvented => "outcomes and dead letters of nothing that was sent",
+            Promise::OneId => "outcomes told under more than one id",
             Promise::DeadLetter => "jobs that failed and have no dead letter",
             Promise::Order => "agents whose order was broken",
             Promise::Effect => "agents told as done that the PBX shows otherwise",
@@ -140,6 +143,11 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
         if told.times > 0 && !is_fitting(job.kind, told) {
             broken.push(Broken::new(Promise::NothingInvented, &what));
         }
+    }
+    if sent.is_untold() {
+        // It is in no queue any more: RabbitMQ was told that it is done.
+        let what = format!("{job:?}: {told:?}");
+        broken.push(Broken::new(Promise::Acknowledgement, what));
     }
     // A job that a crash brought back may end otherwise the second time.
     let is_buried = |told: &Told| ["failed", "unknown", "invalid"].contains(&told.status.as_str());

@@ -37,7 +37,7 @@ struct Figures {
     repeated_outcomes: usize,
     /// Agents in PBX calls beyond one for each job, until the next strike.
     repeated_calls: usize,
-    /// From its end until the outcome of a job sent after it.
+    /// From its end until outcomes came again.
     longest_recovery_ms: Option<u128>,
 }
 

@@ -18,11 +18,11 @@ use crate::strikes;
 use crate::support::{Node, Rabbit};
 use crate::world::{self, Crew, World};
 
-/// Longest from a fault's end until the outcome of a job that was sent after it.
-const RECOVERY_MAX: Duration = Duration::from_mins(1);
+/// Longest from a fault's end until outcomes come again.
+const RECOVERY_MAX: Duration = Duration::from_mins(2);
 
 /// Longest from the end of all faults until everything is told.
-const SETTLING_MAX: Duration = Duration::from_mins(2);
+const SETTLING_MAX: Duration = Duration::from_mins(5);
 
 /// Where one seed plays.
 pub struct Stage<'w> {
@@ -174,10 +174,7 @@ impl Stage<'_> {
 
 async fn recover(strike: &Strike, record: &Record, broken: &mut Vec<Broken>) -> Option<Duration> {
     let end = Instant::now();
-    if timeout(RECOVERY_MAX, record.told_of_a_job_since(end))
-        .await
-        .is_ok()
-    {
+    if timeout(RECOVERY_MAX, record.told_since(end)).await.is_ok() {
         return Some(end.elapsed());
     }
     let faults = &strike.faults;

@@ -13,6 +13,8 @@
 
 mod broker;
 mod faults;
+#[path = "../support/given.rs"]
+mod given;
 mod oracle;
 mod pbx;
 mod producer;
@@ -20,6 +22,7 @@ mod world;
 
 use clockout::engine::batch::Cause;
 use clockout::engine::outcome::{Code, Status};
+use given::given;
 use oracle::Met;
 
 /// Seeds that once broke a promise, each with a sentence about what it found.
@@ -47,25 +50,13 @@ fn run(seed: u64, trace: bool) -> Met {
     world::run(seed, trace)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the only way to hand a seed to a test"
-)]
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{variable} must be a number, is {text:?}")),
-    )
-}
-
 #[test]
 fn every_seed_keeps_every_promise_and_drains() {
-    if let Some(seed) = number("CLOCKOUT_SIM_SEED") {
+    if let Some(seed) = given("CLOCKOUT_SIM_SEED") {
         run(seed, true);
         return;
     }
-    for seed in 0..number("CLOCKOUT_SIM_SEEDS").unwrap_or(SEEDS) {
+    for seed in 0..given("CLOCKOUT_SIM_SEEDS").unwrap_or(SEEDS) {
         run(seed, false);
     }
 }

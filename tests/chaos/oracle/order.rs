@@ -23,8 +23,9 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
         let calls = calls.remove(&(queue, agent)).unwrap_or_default();
         let member = pbx.members.get(queue).and_then(|agents| agents.get(agent));
         for promise in judge_agent(&story, &calls, member.copied()) {
+            let story: Vec<String> = story.iter().map(chapter).collect();
             let how =
-                format!("queue {queue} agent {agent}: called {calls:?}, {member:?}, {story:?}");
+                format!("queue {queue} agent {agent}: called {calls:?}, {member:?}; {story:?}");
             broken.push(Broken::new(promise, how));
         }
     }
