@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::Ticket;
+use super::job::{Job, Target, Ticket};
 
 /// Longest wait for the deliveries before it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -30,8 +31,15 @@ pub(super) struct Acks {
 struct Delivery {
     ticket: Ticket,
     since: Duration,
-    agents: usize,
+    /// `None`: no valid job.
+    job: Option<Arc<Job>>,
     finished: bool,
+}
+
+impl Delivery {
+    fn agents(&self) -> usize {
+        self.job.as_ref().map_or(1, |job| job.targets().len())
+    }
 }
 
 impl Acks {
@@ -61,12 +69,20 @@ impl Acks {
         Some(since.saturating_add(PATIENCE))
     }
 
+    /// Whether another delivery than this one asks for the same agent under the same job id. Looks at each.
+    pub(super) fn is_shared(&self, ticket: Ticket, target: &Target) -> bool {
+        self.line.iter().any(|other| {
+            let jobs = other.job.iter().filter(|_| other.ticket != ticket);
+            jobs.flat_map(|job| job.targets()).any(|of| of == target)
+        })
+    }
+
     /// Notes a delivery. Tickets come in rising order.
-    pub(super) fn open(&mut self, now: Duration, ticket: Ticket, agents: usize) {
+    pub(super) fn open(&mut self, now: Duration, ticket: Ticket, job: Option<Arc<Job>>) {
         self.line.push_back(Delivery {
             ticket,
             since: now,
-            agents,
+            job,
             finished: false,
         });
     }
@@ -77,7 +93,7 @@ impl Acks {
         let delivery = found.ok().and_then(|at| self.line.get_mut(at));
         if let Some(delivery) = delivery.filter(|delivery| !delivery.finished) {
             delivery.finished = true;
-            self.waiting += delivery.agents;
+            self.waiting += delivery.agents();
             self.finished.push_back((ticket, now));
         }
     }
@@ -91,7 +107,7 @@ impl Acks {
         let mut taken = Vec::new();
         if patient {
             while let Some(first) = self.line.pop_front_if(|first| first.finished) {
-                self.waiting -= first.agents;
+                self.waiting -= first.agents();
                 taken.push((first.ticket, first.since));
             }
             let oldest = self.first();
@@ -121,7 +137,7 @@ impl Acks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::Epoch;
+    use super::super::job::{Action, Epoch};
     use super::*;
 
     const START: Duration = Duration::ZERO;
@@ -136,7 +152,7 @@ mod tests {
     fn six() -> Acks {
         let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
         for tag in 1..=6 {
-            acks.open(START, ticket(tag), 1);
+            acks.open(START, ticket(tag), None);
         }
         acks
     }
@@ -191,9 +207,24 @@ mod tests {
     #[test]
     fn a_job_of_many_agents_weighs_as_much_as_many_jobs() {
         let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
-        acks.open(START, ticket(1), 1);
-        acks.open(START, ticket(2), 4);
+        let job = Job::sample("a", Action::Pause, &["570", "553", "548", "551"]);
+        acks.open(START, ticket(1), None);
+        acks.open(START, ticket(2), Some(job));
         assert_eq!(finish(&mut acks, &[2]), [2]);
+    }
+
+    #[test]
+    fn what_waits_to_be_acknowledged_is_not_over() {
+        let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
+        let job = Job::sample("a", Action::Pause, &["570"]);
+        acks.open(START, ticket(1), None);
+        acks.open(START, ticket(2), Some(Arc::clone(&job)));
+        acks.open(START, ticket(3), Some(Arc::clone(&job)));
+        finish(&mut acks, &[2]);
+        let target = &job.targets()[0];
+        assert!(acks.is_shared(ticket(3), target));
+        finish(&mut acks, &[1]);
+        assert!(!acks.is_shared(ticket(3), target));
     }
 
     #[test]

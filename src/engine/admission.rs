@@ -33,12 +33,12 @@ impl Objection {
 
 impl Engine {
     pub(super) fn admit(&mut self, now: Now, ticket: Ticket, job: &Arc<Job>, redelivered: bool) {
-        self.acks.open(now.elapsed, ticket, job.targets().len());
+        self.acks.open(now.elapsed, ticket, Some(Arc::clone(job)));
         self.ledger.open(ticket, Some(Arc::clone(job)));
         for (position, target) in job.targets().iter().enumerate() {
             let claim = Claim { ticket, position };
             let id = target.outcome_id;
-            let known = || redelivered || self.ledger.is_shared(claim, job);
+            let known = || redelivered || self.acks.is_shared(ticket, target);
             let recalled = self.memory.recall(id, now.elapsed, ticket.epoch, known);
             if let Some(recalled) = recalled {
                 self.tell(now, claim, &recalled.outcome, recalled.bury);
@@ -66,7 +66,7 @@ impl Engine {
         outcome: &Arc<Outcome>,
         redelivered: bool,
     ) {
-        self.acks.open(now.elapsed, ticket, 1);
+        self.acks.open(now.elapsed, ticket, None);
         self.ledger.open(ticket, None);
         let claim = Claim {
             ticket,

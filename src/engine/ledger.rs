@@ -91,21 +91,6 @@ impl Ledger {
         );
     }
 
-    /// Whether another delivery that is still held wants the outcome of this claim too.
-    pub(super) fn is_shared(&self, claim: Claim, job: &Job) -> bool {
-        let Some(target) = job.targets().get(claim.position) else {
-            return false;
-        };
-        let line = self.lines.get(&(job.queue, target.agent));
-        let others = line
-            .into_iter()
-            .flatten()
-            .filter(|ticket| **ticket != claim.ticket);
-        others
-            .filter_map(|ticket| self.records.get(ticket)?.job.as_ref())
-            .any(|job| job.targets().contains(target))
-    }
-
     /// An outcome was decided for one agent of a delivery. With `bury` it calls for a dead letter, which comes
     /// back as soon as all agents are decided.
     pub(super) fn decided(

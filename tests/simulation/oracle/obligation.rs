@@ -208,6 +208,11 @@ impl Obligation {
         self.attempts.iter().any(|attempt| attempt.seen == seen)
     }
 
+    pub(super) fn saw_for_certain(&self, seen: Seen) -> bool {
+        let mut certain = self.attempts.iter().filter(|attempt| attempt.certain);
+        certain.any(|attempt| attempt.seen == seen)
+    }
+
     /// Attempts that use up `retry.attempts_max`: the most that there may have been.
     pub(super) fn counted(&self) -> usize {
         self.attempts

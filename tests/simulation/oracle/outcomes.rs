@@ -77,13 +77,13 @@ fn check_counts(obligation: &Obligation, conclusion: &Conclusion) {
 /// Whether a job may end so.
 fn may_end(moment: Moment<'_>, o: &Obligation, conclusion: &Conclusion, all: &Obligations) -> bool {
     let item = |answer| o.last_seen() == Some(Seen::Item(answer));
-    let in_doubt = o.saw(Seen::Ambiguous);
+    let (may_be_in_doubt, in_doubt) = (o.saw(Seen::Ambiguous), o.saw_for_certain(Seen::Ambiguous));
     let given_up = o.counted() >= attempts_max(moment.settings);
     let removes = o.job.action == Action::Remove;
     match conclusion.code {
         Code::Applied => item(Answer::Done),
         Code::AlreadyAbsent => removes && item(Answer::Absent) && !in_doubt,
-        Code::PresumedApplied => removes && item(Answer::Absent) && in_doubt,
+        Code::PresumedApplied => removes && item(Answer::Absent) && may_be_in_doubt,
         Code::NotMember => !removes && item(Answer::Absent),
         Code::NoSuchQueue => item(Answer::NoSuchQueue),
         Code::NotDynamic => item(Answer::NotDynamic),
@@ -93,7 +93,7 @@ fn may_end(moment: Moment<'_>, o: &Obligation, conclusion: &Conclusion, all: &Ob
             given_up && transient && !in_doubt
         }
         Code::Unreported => given_up && o.last_seen() == Some(Seen::Unreported) && !in_doubt,
-        Code::Ambiguous => given_up && in_doubt,
+        Code::Ambiguous => given_up && may_be_in_doubt,
         Code::ForbiddenByPolicy => !o.is_permitted(moment.settings),
         Code::Superseded => all.values().any(|by| is_superseded(o, by, conclusion)),
         Code::Expired => o.is_expired(moment.now),
