@@ -14,12 +14,13 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/contract.md",
     "docs/hardening.md",
+    "docs/operating.md",
     "docs/pbx-sim.md",
     "SECURITY.md",
     "docs/reliability.md",

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeleteOptions};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::jobs::{Jobs, Kind};
 use crate::record::{Record, Sent};
-use crate::support::{Place, json_message};
+use crate::support::{Place, connect, json_message};
 
 /// Most jobs published before their confirms are waited for. They are published again together: so their order holds,
 /// whichever of them the broker had taken already.
@@ -194,8 +194,7 @@ impl Flow {
         if let Some((_, channel)) = &self.session {
             return Ok(channel.clone());
         }
-        let connection =
-            Connection::connect(&self.place.url, ConnectionProperties::default()).await?;
+        let connection = connect(&self.place).await?;
         let channel = connection.create_channel().await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())

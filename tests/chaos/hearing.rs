@@ -13,12 +13,12 @@ use lapin::options::{
     QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
-use tokio::time::{sleep, timeout};
+use lapin::{Channel, ExchangeKind};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::record::Record;
-use crate::support::{Place, Rabbit};
+use crate::support::{Place, Rabbit, connect};
 
 /// Takes all outcomes.
 const QUEUE: &str = "heard";
@@ -28,9 +28,6 @@ const PREFETCH: u16 = 1_000;
 
 /// Before it looks again for a queue or a broker that is not there.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Longest that a broker may take to let it in, before it tries anew.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Hears until it is dropped.
 pub struct Hearing {
@@ -134,27 +131,23 @@ fn hear(
     record: &Arc<Record>,
     note: fn(&Record, &Delivery),
 ) -> AbortOnDropHandle<()> {
-    let (url, queue, record) = (place.url.clone(), queue.to_owned(), Arc::clone(record));
+    let (place, queue, record) = (place.clone(), queue.to_owned(), Arc::clone(record));
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             // Whatever ended it: there is nothing to do but to begin again.
-            consume(&url, &queue, &record, note).await.ok();
+            consume(&place, &queue, &record, note).await.ok();
             sleep(PAUSE).await;
         }
     }))
 }
 
 async fn consume(
-    url: &str,
+    place: &Place,
     queue: &str,
     record: &Record,
     note: fn(&Record, &Delivery),
 ) -> lapin::Result<()> {
-    let connect = Connection::connect(url, ConnectionProperties::default());
-    let Ok(connected) = timeout(CONNECT_MAX, connect).await else {
-        return Ok(());
-    };
-    let connection = connected?;
+    let connection = connect(place).await?;
     let channel = connection.create_channel().await?;
     channel
         .basic_qos(PREFETCH, BasicQosOptions { global: false })

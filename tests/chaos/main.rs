@@ -26,6 +26,7 @@
     reason = "tests read their environment and measure real time"
 )]
 
+mod cluster;
 mod fault;
 mod flow;
 #[path = "../support/given.rs"]

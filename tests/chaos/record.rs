@@ -190,6 +190,13 @@ impl Record {
             .await;
     }
 
+    /// Waits for the outcomes of a job that was sent after so many others.
+    pub async fn told_beyond(&self, sent: usize) {
+        let is_told = |sent: &Sent| !sent.is_untold();
+        self.once(|inner| inner.sent.iter().skip(sent).any(is_told))
+            .await;
+    }
+
     async fn once(&self, holds: impl Fn(&Inner) -> bool) {
         loop {
             let heard = self.heard.notified();

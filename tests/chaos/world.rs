@@ -85,6 +85,7 @@ impl World {
             url: format!(
                 "amqp://{USER}:{USER}@127.0.0.1:{amqp}/{vhost}?heartbeat={HEARTBEAT_SECONDS}"
             ),
+            other_urls: Vec::new(),
             names: Names::default(),
             shared: false,
         };
@@ -134,7 +135,7 @@ impl Crew {
 }
 
 impl PbxProcess {
-    fn start() -> PbxProcess {
+    pub fn start() -> PbxProcess {
         let started = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_clockout"))
             .args(["pbx-sim", "--listen", "127.0.0.1:0"])
@@ -157,6 +158,10 @@ impl PbxProcess {
             port: port.expect("a port in its address"),
             started,
         }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Replaces what goes wrong at the PBX.

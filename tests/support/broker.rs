@@ -22,6 +22,8 @@ pub struct Names {
 pub struct Place {
     /// With credentials and virtual host.
     pub url: String,
+    /// The same by way of the other nodes of a cluster.
+    pub other_urls: Vec<String>,
     pub names: Names,
     /// Whether others use the same virtual host, so that what was declared must be deleted.
     pub shared: bool,
@@ -79,6 +81,7 @@ impl Broker {
         match self {
             Broker::Given { url } => Place {
                 url: url.clone(),
+                other_urls: Vec::new(),
                 names: Names::prefixed(&format!("test-{:012x}.", fastrand::u64(..1 << 48))),
                 shared: true,
             },
@@ -102,6 +105,7 @@ impl Broker {
                         "amqp://guest:guest@127.0.0.1:{}/{vhost}",
                         keeper.port("amqp")
                     ),
+                    other_urls: Vec::new(),
                     names: Names::default(),
                     shared: false,
                 }

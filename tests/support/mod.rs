@@ -6,6 +6,7 @@
 //! test process, however that ends.
 
 mod broker;
+mod cluster;
 mod container;
 pub mod http;
 mod keeper;
@@ -27,8 +28,9 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 pub use broker::{Names, Place, place};
+pub use cluster::Cluster;
 pub use node::{Node, Tls};
-pub use rabbit::{Message, Rabbit, Tap, json_message};
+pub use rabbit::{Message, Rabbit, Tap, connect, json_message};
 pub use worker::{Worker, WorkerSetup};
 
 /// Longest that a test waits for one thing to happen, on a busy machine.

@@ -28,6 +28,14 @@ impl Node {
         Node::start_in(&fresh_folder())
     }
 
+    /// In a cluster with the node of another folder, if one is named; of the installed server, else `Err`.
+    pub fn start_beside(folder: &Path, neighbour: Option<&Path>) -> Result<Node, String> {
+        let mut command = installed(folder);
+        command.args(neighbour);
+        let keeper = Mutex::new(Keeper::start(command)?);
+        Ok(Node { keeper })
+    }
+
     /// With a TLS listener beside the plain one.
     pub fn start_with_tls(tls: &Tls) -> Node {
         let folder = fresh_folder();
@@ -55,6 +63,7 @@ impl Node {
         let port = self.port();
         Place {
             url: format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
+            other_urls: Vec::new(),
             names: Names::default(),
             shared: false,
         }
@@ -66,6 +75,7 @@ impl Node {
         let port = self.port();
         Place {
             url: format!("amqp://guest:guest@127.0.0.1:{port}/{vhost}"),
+            other_urls: Vec::new(),
             names: Names::default(),
             shared: false,
         }
@@ -174,10 +184,15 @@ impl Node {
 
 /// Starts a node of the installed server.
 pub fn keep_installed(folder: &Path) -> Result<Keeper, String> {
+    Keeper::start(installed(folder))
+}
+
+/// The command that keeps a node of the installed server.
+fn installed(folder: &Path) -> Command {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/rabbitmq-node");
     let mut command = Command::new(script);
     command.arg(folder);
-    Keeper::start(command)
+    command
 }
 
 /// Starts a node in a container; `Err` if no Docker engine answers or it cannot start the image.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io;
+use std::iter::once;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lapin::options::{
@@ -14,8 +17,12 @@ use lapin::{
     ExchangeKind,
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{Place, within};
+
+/// Longest that a node may take to let a client in, before the next is tried.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 pub struct Rabbit {
     /// Closes when dropped.
@@ -44,6 +51,20 @@ pub fn json_message() -> BasicProperties {
     BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(2)
+}
+
+/// A connection by way of the first node that lets a client in; else what the last one said.
+pub async fn connect(place: &Place) -> lapin::Result<Connection> {
+    let mut said = None;
+    for url in once(&place.url).chain(&place.other_urls) {
+        let attempt = Connection::connect(url, ConnectionProperties::default());
+        let attempt = timeout(CONNECT_MAX, attempt).await;
+        match attempt.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+            Ok(connection) => return Ok(connection),
+            Err(why) => said = Some(why),
+        }
+    }
+    Err(said.expect("there is one node at least"))
 }
 
 impl Rabbit {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::iter::once;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -31,8 +32,14 @@ impl WorkerSetup {
             environment: BTreeMap::new(),
             http_port,
         };
+        let setup = if place.other_urls.is_empty() {
+            setup.set("amqp.url", &place.url)
+        } else {
+            let others = place.other_urls.iter().map(String::as_str);
+            let urls: Vec<&str> = once(place.url.as_str()).chain(others).collect();
+            setup.set("amqp.urls", &urls.join(","))
+        };
         setup
-            .set("amqp.url", &place.url)
             .set("jobs.exchange", &place.names.jobs)
             .set("jobs.queue", &place.names.jobs)
             .set("results.exchange", &place.names.results)

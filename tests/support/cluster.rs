@@ -1,0 +1,116 @@
+//! Three RabbitMQ nodes of the installed server that form one cluster, on the loopback.
+
+use std::path::PathBuf;
+
+use super::broker::Place;
+use super::node::{self, Node};
+
+/// A node that is cut off from the majority pauses.
+const SETTINGS: &str = "cluster_partition_handling = pause_minority\n";
+
+const NODES: usize = 3;
+
+pub struct Cluster {
+    nodes: Vec<Node>,
+    /// In Erlang.
+    names: Vec<String>,
+}
+
+impl Cluster {
+    /// `Err` if the server is not installed.
+    pub fn start() -> Result<Cluster, String> {
+        let mut cluster = Cluster {
+            nodes: Vec::new(),
+            names: Vec::new(),
+        };
+        let mut first: Option<PathBuf> = None;
+        for _ in 0..NODES {
+            let folder = node::fresh_folder();
+            std::fs::write(folder.join("extra.conf"), SETTINGS).expect("a folder of our own");
+            let node = Node::start_beside(&folder, first.as_deref())?;
+            let name = node.ctl(&["eval", "node()."]);
+            cluster.names.push(name.trim().to_owned());
+            cluster.nodes.push(node);
+            first.get_or_insert(folder);
+        }
+        cluster.await_all();
+        Ok(cluster)
+    }
+
+    /// The default virtual host, by way of any node.
+    pub fn place(&self) -> Place {
+        let mut place = self.nodes[0].place();
+        let others = self.nodes[1..].iter().map(|node| node.place().url);
+        place.other_urls = others.collect();
+        place
+    }
+
+    pub fn node(&self, number: usize) -> &Node {
+        &self.nodes[number]
+    }
+
+    /// The number of the node on whose port of the loopback a client sits.
+    pub fn on_port(&self, port: u16) -> usize {
+        let ports = self.nodes.iter().map(Node::port);
+        let mut found = ports.enumerate().filter(|(_, other)| *other == port);
+        found.next().expect("a port of the cluster").0
+    }
+
+    /// The number of the node that leads a quorum queue. Ask while all are up.
+    pub fn leader(&self, queue: &str) -> usize {
+        let rows = self.nodes[0].ctl(&["list_queues", "name", "leader"]);
+        let leader = rows
+            .lines()
+            .find_map(|row| row.strip_prefix(queue)?.strip_prefix('\t'));
+        let leader = leader
+            .unwrap_or_else(|| panic!("no leader of {queue} in {rows}"))
+            .trim();
+        let is_leader = |name: &String| name.trim_matches('\'') == leader;
+        self.names
+            .iter()
+            .position(is_leader)
+            .expect("a node of the cluster")
+    }
+
+    /// How many nodes have a copy of a quorum queue.
+    pub fn copies(&self, queue: &str) -> usize {
+        let rows = self.nodes[0].ctl(&["list_queues", "name", "members"]);
+        let members = rows
+            .lines()
+            .find_map(|row| row.strip_prefix(queue)?.strip_prefix('\t'));
+        let members = members.unwrap_or_else(|| panic!("no members of {queue} in {rows}"));
+        members.matches("clockout-").count()
+    }
+
+    /// Loses the connections between this node and the others, and lets none come up again.
+    pub fn cut_off(&self, number: usize) {
+        let cut = format!(
+            "[begin erlang:set_cookie(Node, cut), erlang:disconnect_node(Node) end || Node <- [{}]].",
+            self.others(number)
+        );
+        self.nodes[number].ctl(&["eval", &cut]);
+    }
+
+    /// Takes [`Cluster::cut_off`] back and waits until all nodes are one cluster again.
+    pub fn heal(&self, number: usize) {
+        let heal = format!(
+            "[erlang:set_cookie(Node, erlang:get_cookie()) || Node <- [{}]].",
+            self.others(number)
+        );
+        self.nodes[number].ctl(&["eval", &heal]);
+        self.await_all();
+    }
+
+    pub fn await_all(&self) {
+        for node in &self.nodes {
+            node.ctl(&["await_online_nodes", &NODES.to_string()]);
+        }
+    }
+
+    fn others(&self, number: usize) -> String {
+        let others = self.names.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != number);
+        let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
+        others.join(", ")
+    }
+}
