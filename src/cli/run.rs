@@ -71,8 +71,10 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         runtime: Handle::current(),
     };
     let endpoints = CancellationToken::new();
+    // Their thread would outlive an error on the way, and the process with it.
+    let endpoints_end = endpoints.clone().drop_guard();
     let served = match settings.http_listen {
-        Some(listen) => Some(serve(listen, view, endpoints.clone()).await?),
+        Some(listen) => Some(serve(listen, view, endpoints).await?),
         None => None,
     };
     info!(
@@ -98,7 +100,7 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         patience: settings.patience,
     };
     let ended = worker::run(parts, stop).await;
-    endpoints.cancel();
+    drop(endpoints_end);
     if let Some(served) = served {
         served.await??;
     }

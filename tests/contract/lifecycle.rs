@@ -43,6 +43,19 @@ async fn wrong_settings_are_all_named_and_end_with_2() {
 }
 
 #[tokio::test]
+async fn what_is_found_unusable_only_at_start_ends_it_with_1() {
+    let stage = stage().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&ca, pem).unwrap();
+    let worker = stage.worker().set("pbx.base_url", "https://localhost");
+    let mut worker = worker.set("pbx.ca_file", ca.to_str().unwrap()).spawn();
+    assert_eq!(worker.ended().await.code(), Some(1));
+    assert!(worker.log().contains("TLS"), "{}", worker.log());
+}
+
+#[tokio::test]
 async fn a_queue_that_stands_with_other_arguments_is_named_and_ends_with_1() {
     let stage = stage().await;
     let channel = stage.rabbit.channel().await;
