@@ -172,6 +172,9 @@ struct QueueWatch {
     /// The latest that was taken from the queue came to us. Of several workers one is served; the others stand by, and
     /// cannot tell why they get nothing.
     ours: bool,
+    /// The last row that differed from the one before had a delivery to us. Its ready count may be older than that delivery, so
+    /// what falls in the next one may still be ours.
+    just_came: bool,
 }
 
 impl QueueWatch {
@@ -182,8 +185,13 @@ impl QueueWatch {
         };
         let came = row.delivered != self.delivered && row.delivered > 0;
         let fell = row.ready < self.ready;
-        if came || fell {
-            self.ours = came;
+        if came {
+            self.ours = true;
+        } else if fell && !self.just_came {
+            self.ours = false;
+        }
+        if came || row.ready != self.ready {
+            self.just_came = came;
         }
         self.moves += u64::from(came || fell || row.ready == 0);
         (self.ready, self.delivered) = (row.ready, row.delivered);

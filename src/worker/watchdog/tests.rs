@@ -108,6 +108,17 @@ fn jobs_that_wait_while_none_is_delivered() {
 }
 
 #[test]
+fn a_count_older_than_the_delivery_beside_it_makes_no_standby() {
+    let mut worker = Worker::well();
+    (worker.queue().ready, worker.queue().delivered) = (1, 1);
+    worker.quiet(2);
+    worker.queue().ready = 0;
+    worker.quiet(2);
+    worker.queue().ready = 3;
+    worker.stalls_with(Stall::JobsWait);
+}
+
+#[test]
 fn jobs_that_wait_while_rabbitmq_knows_no_consumer() {
     let mut worker = Worker::well();
     (worker.queue().ready, worker.queue().consumers) = (1, 0);
