@@ -6,6 +6,7 @@
 pub mod client;
 mod connection;
 mod intake;
+mod merge;
 mod nodes;
 mod publisher;
 mod pulse;

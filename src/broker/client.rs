@@ -4,6 +4,7 @@
 
 mod feed;
 
+use std::iter::once;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -85,7 +86,7 @@ impl Client {
 
     /// Declares or checks the topology, as the worker does when it starts.
     pub async fn set_up(&self, settings: &Settings) -> Result<(), ClientError> {
-        let set_up = topology::set_up(&self.connection, settings).await;
+        let set_up = topology::set_up(&self.connection, settings, &[]).await;
         Ok(set_up.map_err(Why::from)?)
     }
 
@@ -143,24 +144,25 @@ impl Client {
 
     /// Deletes the queues and exchanges of `names` with all that they hold; what is not there is fine.
     pub async fn delete(&self, names: &Names) -> Result<(), ClientError> {
-        let queues = [
-            Some(&names.jobs_queue),
-            Some(&names.dead_queue),
-            names.results_queue.as_ref(),
-        ];
+        let queues = names
+            .jobs_queues()
+            .chain(once(names.dead_queue.clone()))
+            .chain(names.results_queue.clone());
+        let shards_exchange = names.shards_exchange();
         let exchanges = [
             &names.jobs_exchange,
+            &shards_exchange,
             &names.results_exchange,
             &names.dead_exchange,
         ];
         let delete = async || -> Result<(), Why> {
-            for queue in queues.into_iter().flatten() {
+            for queue in queues {
                 let options = QueueDeleteOptions {
                     if_unused: false,
                     if_empty: false,
                     nowait: false,
                 };
-                self.publishing.queue_delete(short(queue), options).await?;
+                self.publishing.queue_delete(short(&queue), options).await?;
             }
             for exchange in exchanges {
                 let options = ExchangeDeleteOptions {

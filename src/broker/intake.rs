@@ -1,12 +1,13 @@
-//! Takes deliveries from the jobs queue, in bursts, while it is told to.
+//! Takes deliveries from the jobs queues, in bursts, while it is told to.
 //!
 //! Never settles anything and never looks into a body. Its channel is the one that [`super::session`] settles on.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::ReadyChunks;
+use futures_util::stream::{self, BoxStream, SelectAll};
 use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -14,6 +15,7 @@ use lapin::{BasicProperties, Channel, Connection, Consumer};
 use tokio::time::timeout;
 
 use super::Settings;
+use super::merge::Merge;
 use super::receipt::Held;
 use crate::engine::job::{Epoch, Ticket};
 use crate::wire::Incoming;
@@ -27,8 +29,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Why deliveries cannot go on; the session is over.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    #[error("RabbitMQ cancelled the consumer of the jobs queue; was the queue deleted?")]
-    Cancelled,
+    #[error("RabbitMQ cancelled the consumer of queue `{queue}`; was the queue deleted?")]
+    Cancelled { queue: String },
     #[error("RabbitMQ did not answer within {} s when asked to start or stop consuming", ANSWER_TIMEOUT.as_secs())]
     NoAnswer,
     #[error("the jobs channel failed: {0}")]
@@ -36,32 +38,59 @@ pub(super) enum IntakeError {
 }
 
 #[derive(Debug)]
+pub(super) struct Taken {
+    /// The place of its queue among the queues.
+    pub(super) queue: usize,
+    pub(super) delivery: Delivery,
+}
+
+/// What comes of one subscription.
+enum Word {
+    Burst(lapin::Result<Vec<Taken>>),
+    /// The last one: the place of its queue.
+    End(usize),
+}
+
+/// One consumer for each queue.
+struct Consumers {
+    tags: Vec<ShortString>,
+    words: SelectAll<BoxStream<'static, Word>>,
+}
+
 pub(super) struct Intake {
     channel: Channel,
-    queue: ShortString,
+    queues: Vec<String>,
+    /// Of each of them.
+    prefetch: u16,
     consumer_name: String,
     /// How often consuming was begun on this channel; part of the consumer tag. A quorum queue delivers what is held
     /// again, under new delivery tags, to a consumer that comes back under the tag it was cancelled with.
     subscriptions: u64,
-    consumer: Option<ReadyChunks<Consumer>>,
+    consumers: Option<Consumers>,
+    merge: Merge<Taken>,
 }
 
 impl Intake {
-    /// Opens the jobs channel with its prefetch; consumes nothing yet.
+    /// Opens the jobs channel; consumes nothing yet. RabbitMQ counts the prefetch per consumer, so each queue gets a part.
     pub(super) async fn new(
         connection: &Connection,
         settings: &Settings,
+        queues: Vec<String>,
     ) -> Result<Self, IntakeError> {
         let channel = connection.create_channel().await?;
+        let parts = u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
+        let prefetch = (settings.prefetch.get() / parts).max(1);
         channel
-            .basic_qos(settings.prefetch.get(), BasicQosOptions { global: false })
+            .basic_qos(prefetch, BasicQosOptions { global: false })
             .await?;
         Ok(Self {
             channel,
-            queue: super::short(&settings.names.jobs_queue),
+            queues,
+            prefetch,
             consumer_name: settings.connection_name.clone(),
             subscriptions: 0,
-            consumer: None,
+            consumers: None,
+            merge: Merge::new(),
         })
     }
 
@@ -70,49 +99,62 @@ impl Intake {
         self.channel.clone()
     }
 
+    /// Most deliveries of one queue that RabbitMQ leaves unsettled.
+    pub(super) fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
     pub(super) fn is_open(&self) -> bool {
-        self.consumer.is_some()
+        self.consumers.is_some()
     }
 
     pub(super) async fn open(&mut self) -> Result<(), IntakeError> {
-        self.subscriptions += 1;
-        let consumer = timeout(ANSWER_TIMEOUT, self.consume(self.consumer_tag()))
-            .await
-            .map_err(|_| IntakeError::NoAnswer)??;
-        self.consumer = Some(consumer.ready_chunks(BURST_MAX));
+        self.consumers = Some(answer(self.subscribe()).await?);
         Ok(())
     }
 
-    async fn consume(&self, tag: ShortString) -> lapin::Result<Consumer> {
-        let options = BasicConsumeOptions {
-            no_local: false,
-            no_ack: false,
-            exclusive: false,
-            nowait: false,
+    async fn subscribe(&mut self) -> Result<Consumers, IntakeError> {
+        self.subscriptions += 1;
+        let mut consumers = Consumers {
+            tags: Vec::with_capacity(self.queues.len()),
+            words: SelectAll::new(),
         };
-        let queue = self.queue.clone();
-        self.channel
-            .basic_consume(queue, tag, options, FieldTable::default())
-            .await
+        let ranks = ranks(self.queues.len(), &self.consumer_name);
+        for ((place, queue), rank) in self.queues.iter().enumerate().zip(ranks) {
+            let mut arguments = FieldTable::default();
+            if self.queues.len() > 1 {
+                arguments.insert("x-priority".into(), AMQPValue::LongInt(rank));
+            }
+            let tag = format!("{}-{rank}-{}", self.subscriptions, self.consumer_name);
+            let tag = super::short(&tag);
+            let consumer = consume(&self.channel, queue, &tag, arguments).await?;
+            consumers.tags.push(tag);
+            consumers.words.push(words(consumer, place));
+        }
+        Ok(consumers)
     }
 
     /// Stops consuming. What RabbitMQ had sent until then comes back from here.
-    pub(super) async fn close(&mut self) -> Result<Vec<Delivery>, IntakeError> {
-        let Some(consumer) = self.consumer.take() else {
+    pub(super) async fn close(&mut self) -> Result<Vec<Taken>, IntakeError> {
+        let Some(Consumers { tags, words }) = self.consumers.take() else {
             return Ok(Vec::new());
         };
         let stop = async {
-            self.channel
-                .basic_cancel(self.consumer_tag(), BasicCancelOptions { nowait: false })
-                .await?;
-            // The stream ends by itself: RabbitMQ's answer came after the last delivery.
-            let bursts: Vec<_> = consumer.collect().await;
-            let rest: Result<Vec<_>, _> = bursts.into_iter().flatten().collect();
+            for tag in tags {
+                let options = BasicCancelOptions { nowait: false };
+                self.channel.basic_cancel(tag, options).await?;
+            }
+            // The streams end by themselves: RabbitMQ's answer came after the last delivery.
+            let words: Vec<Word> = words.collect().await;
+            let bursts = words.into_iter().filter_map(|word| match word {
+                Word::Burst(burst) => Some(burst),
+                Word::End(_) => None,
+            });
+            let rest: Result<Vec<_>, _> = bursts.collect();
             Ok(rest?)
         };
-        timeout(ANSWER_TIMEOUT, stop)
-            .await
-            .map_err(|_| IntakeError::NoAnswer)?
+        let rest: Vec<_> = answer(stop).await?;
+        Ok(self.merge.add(rest.into_iter().flatten().map(tagged)))
     }
 
     /// Returns once the queue itself has taken every acknowledgement written on this channel.
@@ -120,36 +162,96 @@ impl Intake {
     /// RabbitMQ's channel passes on only so many before the queue has answered, keeps the others back, and forgets those
     /// when it closes. Nothing of AMQP asks for them, but beginning to consume waits for what was passed on; by the time it has
     /// ended, what was kept back has followed.
-    pub(super) async fn settle(&self) -> lapin::Result<()> {
+    pub(super) async fn settle(&mut self) -> lapin::Result<()> {
         let tag = super::short(&format!("settle-{}", self.consumer_name));
-        // Should the queue have no other consumer, at most one delivery comes of it, and goes back unread.
+        // Should a queue have no other consumer, at most one delivery comes of it, and goes back unread.
         self.channel
             .basic_qos(1, BasicQosOptions { global: false })
             .await?;
-        let passing = self.consume(tag.clone()).await?;
-        self.channel
-            .basic_cancel(tag, BasicCancelOptions { nowait: false })
-            .await?;
-        drop(passing);
+        for queue in &self.queues {
+            let passing = consume(&self.channel, queue, &tag, FieldTable::default()).await?;
+            self.channel
+                .basic_cancel(tag.clone(), BasicCancelOptions { nowait: false })
+                .await?;
+            drop(passing);
+        }
         Ok(())
     }
 
     /// What has come, at least one; waits for ever while not open. Nothing is lost if the wait is given up.
-    pub(super) async fn next(&mut self) -> Result<Vec<Delivery>, IntakeError> {
-        let Some(consumer) = &mut self.consumer else {
+    pub(super) async fn next(&mut self) -> Result<Vec<Taken>, IntakeError> {
+        let Some(consumers) = &mut self.consumers else {
             return std::future::pending().await;
         };
-        let burst = consumer.next().await.ok_or(IntakeError::Cancelled)?;
-        Ok(burst.into_iter().collect::<Result<_, _>>()?)
-    }
-
-    fn consumer_tag(&self) -> ShortString {
-        super::short(&format!("{}-{}", self.subscriptions, self.consumer_name))
+        loop {
+            match consumers.words.next().await {
+                Some(Word::Burst(burst)) => {
+                    let due = self.merge.add(burst?.into_iter().map(tagged));
+                    if !due.is_empty() {
+                        return Ok(due);
+                    }
+                }
+                Some(Word::End(place)) => {
+                    let queue = self.queues.get(place).cloned().unwrap_or_default();
+                    return Err(IntakeError::Cancelled { queue });
+                }
+                // After the last end, which was an error already.
+                None => return std::future::pending().await,
+            }
+        }
     }
 }
 
+async fn consume(
+    channel: &Channel,
+    queue: &str,
+    tag: &ShortString,
+    arguments: FieldTable,
+) -> lapin::Result<Consumer> {
+    let options = BasicConsumeOptions {
+        no_local: false,
+        no_ack: false,
+        exclusive: false,
+        nowait: false,
+    };
+    channel
+        .basic_consume(super::short(queue), tag.clone(), options, arguments)
+        .await
+}
+
+/// How much this worker wants each of the queues; 1 is the least. Every worker has an order of its own, by which RabbitMQ 4
+/// spreads the queues over the workers, once the one before has settled what it holds. RabbitMQ 3 leaves each queue to
+/// the worker that came first.
+fn ranks(queues: usize, worker: &str) -> Vec<i32> {
+    let mut hasher = DefaultHasher::new();
+    worker.hash(&mut hasher);
+    let mut ranks: Vec<i32> = (1..).take(queues).collect();
+    fastrand::Rng::with_seed(hasher.finish()).shuffle(&mut ranks);
+    ranks
+}
+
+fn words(consumer: Consumer, queue: usize) -> BoxStream<'static, Word> {
+    let bursts = consumer.ready_chunks(BURST_MAX).map(move |burst| {
+        let taken = |delivery| Taken { queue, delivery };
+        Word::Burst(burst.into_iter().map(|read| read.map(taken)).collect())
+    });
+    bursts
+        .chain(stream::once(async move { Word::End(queue) }))
+        .boxed()
+}
+
+fn tagged(taken: Taken) -> (u64, Taken) {
+    (taken.delivery.delivery_tag, taken)
+}
+
+async fn answer<T>(asked: impl Future<Output = Result<T, IntakeError>>) -> Result<T, IntakeError> {
+    timeout(ANSWER_TIMEOUT, asked)
+        .await
+        .map_err(|_| IntakeError::NoAnswer)?
+}
+
 /// What the worker gets of a delivery, and what stays here in case it becomes a dead letter.
-pub(super) fn split(delivery: Delivery, epoch: Epoch) -> (Incoming, Held) {
+pub(super) fn split(Taken { queue, delivery }: Taken, epoch: Epoch) -> (Incoming, Held) {
     let Delivery {
         delivery_tag: tag,
         routing_key,
@@ -176,6 +278,7 @@ pub(super) fn split(delivery: Delivery, epoch: Epoch) -> (Incoming, Held) {
         body,
         properties,
         routing_key,
+        queue,
     };
     (incoming, held)
 }
@@ -207,7 +310,7 @@ fn count(value: &AMQPValue) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn delivery(headers: &[(&str, AMQPValue)]) -> Delivery {
+    fn taken(headers: &[(&str, AMQPValue)]) -> Taken {
         let mut table = FieldTable::default();
         for (name, value) in headers {
             table.insert((*name).into(), value.clone());
@@ -223,14 +326,14 @@ mod tests {
             .with_message_id("m-1".into())
             .with_timestamp(1_795_000_000)
             .with_headers(table);
-        delivery
+        Taken { queue: 0, delivery }
     }
 
     #[test]
     fn a_delivery_comes_with_its_ticket_and_what_its_properties_say() {
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let headers = [("traceparent", AMQPValue::LongString(trace.into()))];
-        let (incoming, held) = split(delivery(&headers), Epoch(3));
+        let (incoming, held) = split(taken(&headers), Epoch(3));
         assert_eq!((incoming.ticket.epoch, incoming.ticket.tag), (Epoch(3), 5));
         assert!(incoming.redelivered);
         assert_eq!(incoming.message_id.as_deref(), Some("m-1"));
@@ -247,6 +350,17 @@ mod tests {
     }
 
     #[test]
+    fn every_worker_ranks_all_queues_and_always_in_its_own_order() {
+        let sorted = |mut ranks: Vec<i32>| {
+            ranks.sort_unstable();
+            ranks
+        };
+        assert_eq!(sorted(ranks(8, "one")), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(ranks(8, "one"), ranks(8, "one"));
+        assert_ne!(ranks(8, "one"), ranks(8, "another"));
+    }
+
+    #[test]
     fn the_replay_count_is_read_from_any_whole_number_and_nothing_else() {
         let cases = [
             (AMQPValue::LongInt(2), Some(2)),
@@ -260,7 +374,7 @@ mod tests {
             (AMQPValue::Void, None),
         ];
         for (value, expected) in cases {
-            let (incoming, _) = split(delivery(&[("clockout-replay", value.clone())]), Epoch(1));
+            let (incoming, _) = split(taken(&[("clockout-replay", value.clone())]), Epoch(1));
             assert_eq!(incoming.replay, expected, "{value:?}");
         }
     }

@@ -352,6 +352,7 @@ mod tests {
         let mut headers = FieldTable::default();
         headers.insert("crm".into(), AMQPValue::LongInt(7));
         let held = Held {
+            queue: 0,
             body: Bytes::from_static(b"not json"),
             properties: BasicProperties::default()
                 .with_message_id("m-1".into())
@@ -384,6 +385,7 @@ mod tests {
     #[test]
     fn a_dead_letter_neither_expires_nor_claims_another_user() {
         let held = Held {
+            queue: 0,
             body: Bytes::new(),
             properties: BasicProperties::default()
                 .with_expiration("1000".into())

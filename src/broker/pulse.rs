@@ -1,4 +1,4 @@
-//! Asks RabbitMQ, every so often, how the jobs queue stands: the session's sign of life.
+//! Asks RabbitMQ, every so often, how the jobs queues stand: the session's sign of life.
 //!
 //! RabbitMQ says nothing when it merely stops delivering, so a subscription that died unheard looks like a queue without
 //! jobs. Whoever holds the answer against what was delivered can tell the two apart; nothing is decided here.
@@ -21,7 +21,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum PulseError {
     #[error("RabbitMQ did not say within {} s how the jobs queue stands", ANSWER_TIMEOUT.as_secs())]
     NoAnswer,
-    #[error("RabbitMQ did not say how the jobs queue stands: {0}")]
+    #[error("RabbitMQ did not say how its jobs queues stand: {0}")]
     Channel(#[from] lapin::Error),
 }
 
@@ -32,11 +32,11 @@ pub(super) struct Depth {
     pub(super) consumers: u32,
 }
 
-type Asked = BoxFuture<'static, Result<Depth, PulseError>>;
+type Asked = BoxFuture<'static, Result<Vec<Depth>, PulseError>>;
 
 pub(super) struct Pulses {
     channel: Channel,
-    queue: ShortString,
+    queues: Vec<ShortString>,
     every: Interval,
     /// The question that is not answered yet.
     asked: Option<Asked>,
@@ -46,34 +46,44 @@ impl Pulses {
     pub(super) async fn new(
         connection: &Connection,
         settings: &Settings,
+        queues: &[String],
     ) -> Result<Self, PulseError> {
         let mut every = interval(settings.pulse_every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             channel: connection.create_channel().await?,
-            queue: short(&settings.names.jobs_queue),
+            queues: queues.iter().map(|queue| short(queue)).collect(),
             every,
             asked: None,
         })
     }
 
-    /// The next answer. Nothing is lost if the wait is given up.
-    pub(super) async fn next(&mut self) -> Result<Depth, PulseError> {
+    /// The next answer, for each of the queues in their order. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> Result<Vec<Depth>, PulseError> {
         let asked = match &mut self.asked {
             Some(asked) => asked,
             none => {
                 self.every.tick().await;
-                none.insert(Box::pin(ask(self.channel.clone(), self.queue.clone())))
+                none.insert(Box::pin(ask(self.channel.clone(), self.queues.clone())))
             }
         };
-        let depth = asked.await;
+        let depths = asked.await;
         self.asked = None;
-        depth
+        depths
     }
 }
 
+async fn ask(channel: Channel, queues: Vec<ShortString>) -> Result<Vec<Depth>, PulseError> {
+    let mut depths = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let asked = timeout(ANSWER_TIMEOUT, depth(&channel, queue)).await;
+        depths.push(asked.map_err(|_| PulseError::NoAnswer)??);
+    }
+    Ok(depths)
+}
+
 /// A passive declaration needs no rights and changes nothing.
-async fn ask(channel: Channel, queue: ShortString) -> Result<Depth, PulseError> {
+async fn depth(channel: &Channel, queue: ShortString) -> lapin::Result<Depth> {
     let passive = QueueDeclareOptions {
         passive: true,
         durable: true,
@@ -81,10 +91,9 @@ async fn ask(channel: Channel, queue: ShortString) -> Result<Depth, PulseError> 
         auto_delete: false,
         nowait: false,
     };
-    let declared = channel.queue_declare(queue, passive, FieldTable::default());
-    let queue = timeout(ANSWER_TIMEOUT, declared)
-        .await
-        .map_err(|_| PulseError::NoAnswer)??;
+    let queue = channel
+        .queue_declare(queue, passive, FieldTable::default())
+        .await?;
     Ok(Depth {
         ready: queue.message_count(),
         consumers: queue.consumer_count(),

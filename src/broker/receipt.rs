@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub(super) body: Bytes,
     pub(super) properties: BasicProperties,
     pub(super) routing_key: ShortString,
+    /// Which of the jobs queues it came from.
+    pub(super) queue: usize,
 }
 
 /// One acknowledgement to write on the jobs channel.
@@ -33,7 +35,8 @@ pub(super) struct Receipts {
     epoch: Epoch,
     /// Boxed, as half of the places in a map's nodes are empty.
     held: BTreeMap<u64, Box<Held>>,
-    held_ever: u64,
+    /// How many deliveries there were, by queue.
+    ever: BTreeMap<usize, u64>,
     /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
 }
@@ -43,23 +46,24 @@ impl Receipts {
         Self {
             epoch,
             held: BTreeMap::new(),
-            held_ever: 0,
+            ever: BTreeMap::new(),
             acks: BTreeSet::new(),
         }
     }
 
     pub(super) fn hold(&mut self, tag: u64, held: Held) {
+        *self.ever.entry(held.queue).or_default() += 1;
         self.held.insert(tag, Box::new(held));
-        self.held_ever += 1;
     }
 
-    /// How many deliveries there were, settled ones included.
-    pub(super) fn held_ever(&self) -> u64 {
-        self.held_ever
+    /// How many deliveries of this queue there were, acknowledged ones included.
+    pub(super) fn held_ever(&self, queue: usize) -> u64 {
+        self.ever.get(&queue).copied().unwrap_or_default()
     }
 
-    pub(super) fn held_now(&self) -> usize {
-        self.held.len()
+    pub(super) fn held_now(&self, queue: usize) -> usize {
+        let of_queue = self.held.values().filter(|held| held.queue == queue);
+        of_queue.count()
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.
@@ -112,16 +116,18 @@ mod tests {
     fn receipts(tags: std::ops::RangeInclusive<u64>) -> Receipts {
         let mut receipts = Receipts::new(EPOCH);
         for tag in tags {
-            receipts.hold(
-                tag,
-                Held {
-                    body: Bytes::new(),
-                    properties: BasicProperties::default(),
-                    routing_key: ShortString::default(),
-                },
-            );
+            receipts.hold(tag, nothing());
         }
         receipts
+    }
+
+    fn nothing() -> Held {
+        Held {
+            body: Bytes::new(),
+            properties: BasicProperties::default(),
+            routing_key: ShortString::default(),
+            queue: 0,
+        }
     }
 
     fn frames(receipts: &mut Receipts, acks: &[u64]) -> Vec<Frame> {

@@ -5,13 +5,11 @@
 //! frame of that connection, acknowledgements included. Any failure ends the whole session: never is a part repaired,
 //! never does a ticket or a publish outlive its session.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::stream::{self, BoxStream};
-use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Connection};
@@ -19,11 +17,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connection::{ConnectError, Connector};
-use super::intake::{self, Intake, IntakeError};
+use super::intake::{self, Intake, IntakeError, Taken};
 use super::publisher::{Answers, Letter, PublishError, Publisher};
 use super::pulse::{Depth, PulseError, Pulses};
 use super::receipt::{Frame, Receipts};
-use super::topology::{self, TopologyError};
+use super::topology::{self, LeftOver, TopologyError};
 use super::{Command, Event, Publication, Pulse, QueuePulse, Settings, short};
 use crate::engine::Disposition;
 use crate::engine::job::{Epoch, Ticket};
@@ -90,7 +88,6 @@ pub(super) struct Session {
     intake: Intake,
     publisher: Publisher,
     receipts: Receipts,
-    prefetch: NonZeroU16,
     /// The acknowledgements being written. What is settled meanwhile gathers for the next round.
     settling: Option<Writing>,
     pulses: Pulses,
@@ -104,10 +101,11 @@ impl Session {
         connector: &Connector,
         settings: &Settings,
         epoch: Epoch,
+        left_over: &mut LeftOver,
     ) -> Result<Self, SessionError> {
         let consuming = connector.connect("intake").await?;
         let publishing = connector.connect("outcomes").await?;
-        let set_up = Self::set_up(consuming, publishing, settings, epoch);
+        let set_up = Self::set_up(consuming, publishing, settings, epoch, left_over);
         timeout(SET_UP_TIMEOUT, set_up)
             .await
             .unwrap_or(Err(SessionError::NoAnswer))
@@ -118,20 +116,24 @@ impl Session {
         publishing: Connection,
         settings: &Settings,
         epoch: Epoch,
+        left_over: &mut LeftOver,
     ) -> Result<Self, SessionError> {
+        let left_over = left_over.find(&consuming, &settings.names).await?;
+        topology::set_up(&consuming, settings, left_over).await?;
+        let jobs_queues = settings.names.jobs_queues();
+        let jobs_queues: Vec<_> = jobs_queues.chain(left_over.iter().cloned()).collect();
+        // From here on: what looking for shards in vain says of its channel is no failure.
         let alarms =
             stream::select(consuming.events_listener(), publishing.events_listener()).boxed();
-        topology::set_up(&consuming, settings).await?;
         Ok(Self {
             epoch,
             results_exchange: short(&settings.names.results_exchange),
             dead_exchange: short(&settings.names.dead_exchange),
-            intake: Intake::new(&consuming, settings).await?,
+            pulses: Pulses::new(&consuming, settings, &jobs_queues).await?,
+            intake: Intake::new(&consuming, settings, jobs_queues).await?,
             publisher: Publisher::new(&publishing).await?,
             receipts: Receipts::new(epoch),
-            prefetch: settings.prefetch,
             settling: None,
-            pulses: Pulses::new(&consuming, settings).await?,
             alarms,
             consuming,
             publishing,
@@ -157,8 +159,8 @@ impl Session {
                 answers = self.publisher.next() => tell_answers(answers?, desk).await,
                 written = written(&mut self.settling) => written?,
                 burst = self.intake.next(), if !desk.finishing => self.deliver(burst?, desk).await,
-                depth = self.pulses.next() => {
-                    let pulse = self.pulse(depth?, desk.finishing);
+                depths = self.pulses.next() => {
+                    let pulse = self.pulse(depths?, desk.finishing);
                     desk.tell(Event::Pulse(pulse)).await;
                 }
                 Some(alarm) = self.alarms.next() => heed(alarm)?,
@@ -217,11 +219,11 @@ impl Session {
         Ok(())
     }
 
-    async fn deliver(&mut self, burst: Vec<Delivery>, desk: &Desk) {
+    async fn deliver(&mut self, burst: Vec<Taken>, desk: &Desk) {
         let deliveries: Vec<_> = burst
             .into_iter()
-            .map(|delivery| {
-                let (incoming, held) = intake::split(delivery, self.epoch);
+            .map(|taken| {
+                let (incoming, held) = intake::split(taken, self.epoch);
                 self.receipts.hold(incoming.ticket.tag, held);
                 incoming
             })
@@ -231,15 +233,16 @@ impl Session {
         }
     }
 
-    fn pulse(&self, depth: Depth, finishing: bool) -> Pulse {
-        let queue = QueuePulse {
+    fn pulse(&self, depths: Vec<Depth>, finishing: bool) -> Pulse {
+        let prefetch = usize::from(self.intake.prefetch());
+        let queue = |(place, depth): (usize, Depth)| QueuePulse {
             ready: depth.ready,
             consumers: depth.consumers,
-            delivered: self.receipts.held_ever(),
-            room: !finishing && self.receipts.held_now() < usize::from(self.prefetch.get()),
+            delivered: self.receipts.held_ever(place),
+            room: !finishing && self.receipts.held_now(place) < prefetch,
         };
         Pulse {
-            queues: vec![queue],
+            queues: depths.into_iter().enumerate().map(queue).collect(),
             blocked: self.publishing.status().blocked(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the broker side is told of the settings. Plain values: files are already read, names already checked.
 
 use std::fmt;
+use std::iter::once;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
@@ -76,12 +77,37 @@ impl fmt::Debug for ClientIdentity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub jobs_exchange: String,
+    /// The queue that jobs wait in; where there are several shards, the first of them.
     pub jobs_queue: String,
+    /// How many queues the jobs are spread over.
+    pub shards: NonZeroU16,
     pub results_exchange: String,
     /// `None`: no catch-all queue.
     pub results_queue: Option<String>,
     pub dead_exchange: String,
     pub dead_queue: String,
+}
+
+impl Names {
+    pub fn is_sharded(&self) -> bool {
+        self.shards > NonZeroU16::MIN
+    }
+
+    /// The queues that jobs wait in.
+    pub(super) fn jobs_queues(&self) -> impl Iterator<Item = String> {
+        let others = (2..=self.shards.get()).map(|number| self.shard(number));
+        once(self.jobs_queue.clone()).chain(others)
+    }
+
+    /// The name of a shard after the first, counted from 2.
+    pub fn shard(&self, number: u16) -> String {
+        format!("{}.shard-{number}", self.jobs_queue)
+    }
+
+    /// The exchange behind the jobs exchange that spreads jobs over the shards.
+    pub fn shards_exchange(&self) -> String {
+        format!("{}.shards", self.jobs_exchange)
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +126,7 @@ mod tests {
         };
         let order = |addresses: &Addresses| {
             let others = addresses.others.iter();
-            let all = std::iter::once(&addresses.first).chain(others);
+            let all = once(&addresses.first).chain(others);
             all.map(|node| node.shown.clone()).collect::<String>()
         };
         for expected in ["bca", "cab", "abc"] {

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::nodes::Nodes;
 use super::session::{Desk, Session, SessionError};
-use super::topology::TopologyError;
+use super::topology::LeftOver;
 use super::{Command, Event, Settings};
 use crate::engine::job::Epoch;
 
@@ -32,9 +32,10 @@ pub(super) async fn run(settings: Settings, seed: u64, mut epoch: Epoch, mut des
         }
     };
     let mut backoff = Backoff::new(seed);
+    let mut left_over = LeftOver::default();
     let mut failed_in_a_row = 0;
     loop {
-        let building = Session::build(nodes.current(), &settings, epoch);
+        let building = Session::build(nodes.current(), &settings, epoch, &mut left_over);
         let Some(built) = desk.unless_closed(building).await else {
             break;
         };
@@ -51,9 +52,7 @@ pub(super) async fn run(settings: Settings, seed: u64, mut epoch: Epoch, mut des
                 desk.tell(Event::Lost { epoch, why }).await;
                 epoch = Epoch(epoch.0.wrapping_add(1));
             }
-            Err(SessionError::Topology(why @ TopologyError::Differs { .. }))
-                if epoch == FIRST_EPOCH =>
-            {
+            Err(SessionError::Topology(why)) if why.is_lasting() && epoch == FIRST_EPOCH => {
                 let why = why.to_string();
                 return desk.tell(Event::Unusable { why }).await;
             }

@@ -1,122 +1,213 @@
 //! Declares what stands in RabbitMQ (CONTRACT §1), or checks that it stands.
 //!
-//! Never changes or deletes what stands already: RabbitMQ compares, and what differs is told as an error.
+//! Never changes or deletes a queue or exchange that stands already: RabbitMQ compares, and what differs is told as an
+//! error. Only bindings that belong to another `jobs.shards` are taken away.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+mod left_over;
+mod refusal;
+
+use std::iter::once;
+
+use lapin::options::{
+    ExchangeBindOptions, ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 
 use super::{Names, Settings, short};
+use refusal::explain;
+
+pub(super) use left_over::LeftOver;
+pub(super) use refusal::TopologyError;
 
 /// How long outcomes that nobody fetched are kept.
 const RESULTS_TTL_MS: i32 = 7 * 24 * 60 * 60 * 1000;
 
 const BIND_ALL: &str = "#";
 
-/// Why the topology cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TopologyError {
-    #[error(
-        "{thing} stands with other arguments: `{argument}` is {is} and should be {should_be}; \
-         delete it when it is empty, or give another name in the settings"
-    )]
-    Differs {
-        thing: String,
-        argument: String,
-        is: String,
-        should_be: String,
-    },
-    #[error(
-        "{thing} is not there: create it, or set topology.declare = true for a user with configure rights"
-    )]
-    Missing { thing: String },
-    #[error("no right to use {thing}: {reply}")]
-    Forbidden { thing: String, reply: String },
-    #[error("cannot set up {thing}: {source}")]
-    Failed { thing: String, source: lapin::Error },
+/// The type of the exchange that spreads jobs over shards by their routing key.
+const SPREADING: &str = "x-consistent-hash";
+
+/// The binding key of a shard: its weight. All weigh the same.
+const SHARD_WEIGHT: &str = "1";
+
+struct Exchange {
+    name: String,
+    kind: ExchangeKind,
 }
 
-const PRECONDITION_FAILED: u16 = 406;
-const NOT_FOUND: u16 = 404;
-const ACCESS_REFUSED: u16 = 403;
-
-/// One exchange or queue, with the arguments it should have.
-struct Queue<'n> {
-    name: &'n str,
-    exchange: &'n str,
+/// A queue with the arguments it should have.
+struct Queue {
+    name: String,
     arguments: FieldTable,
+}
+
+enum Destination {
+    Queue(String),
+    Exchange(String),
+}
+
+struct Binding {
+    source: String,
+    destination: Destination,
+    key: &'static str,
 }
 
 /// Declares or checks everything, and stops at the first thing that is wrong.
 pub(super) async fn set_up(
     connection: &Connection,
     settings: &Settings,
+    left_over: &[String],
 ) -> Result<(), TopologyError> {
     let names = &settings.names;
-    let queues = queues(names, settings.delivery_limit.get());
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(|source| TopologyError::Failed {
-            thing: "the topology".to_owned(),
-            source,
-        })?;
-    for exchange in [
-        &names.jobs_exchange,
-        &names.results_exchange,
-        &names.dead_exchange,
-    ] {
+    let channel = open_channel(connection).await?;
+    for exchange in exchanges(names) {
         stand_exchange(&channel, exchange, settings.declare).await?;
     }
-    for queue in &queues {
+    for queue in queues(names, settings.delivery_limit.get()) {
         stand_queue(&channel, queue, settings.declare).await?;
     }
     if settings.declare {
-        for queue in &queues {
-            bind(&channel, queue).await?;
+        for binding in bindings(names) {
+            bind(&channel, binding).await?;
         }
+        for binding in outdated_bindings(names, left_over) {
+            unbind(&channel, binding).await?;
+        }
+        // A worker with another number of shards may have taken away ours meanwhile, and jobs must never have no way in.
+        bind(&channel, entry(names)).await?;
     }
     // It has done its work; a failure to close it would show on the connection itself.
     drop(channel);
     Ok(())
 }
 
-fn queues(names: &Names, delivery_limit: u32) -> Vec<Queue<'_>> {
+async fn open_channel(connection: &Connection) -> Result<Channel, TopologyError> {
+    connection
+        .create_channel()
+        .await
+        .map_err(|source| TopologyError::Failed {
+            thing: "the topology".to_owned(),
+            source,
+        })
+}
+
+fn exchanges(names: &Names) -> impl Iterator<Item = Exchange> {
+    let topics = [
+        &names.jobs_exchange,
+        &names.results_exchange,
+        &names.dead_exchange,
+    ];
+    let topics = topics.map(|name| Exchange {
+        name: name.clone(),
+        kind: ExchangeKind::Topic,
+    });
+    let spreading = names.is_sharded().then(|| Exchange {
+        name: names.shards_exchange(),
+        kind: ExchangeKind::Custom(SPREADING.into()),
+    });
+    topics.into_iter().chain(spreading)
+}
+
+fn queues(names: &Names, delivery_limit: u32) -> impl Iterator<Item = Queue> {
     let quorum = ("x-queue-type", text("quorum"));
     let delivery_limit = i64::from(delivery_limit);
     let dead = Queue {
-        name: &names.dead_queue,
-        exchange: &names.dead_exchange,
+        name: names.dead_queue.clone(),
         arguments: table([quorum.clone()]),
     };
-    let results = names.results_queue.as_ref().map(|name| Queue {
+    let results = names.results_queue.clone().map(|name| Queue {
         name,
-        exchange: &names.results_exchange,
         arguments: table([
             quorum.clone(),
             ("x-message-ttl", AMQPValue::LongInt(RESULTS_TTL_MS)),
         ]),
     });
-    let jobs = Queue {
-        name: &names.jobs_queue,
-        exchange: &names.jobs_exchange,
-        arguments: table([
-            quorum,
-            ("x-single-active-consumer", AMQPValue::Boolean(true)),
-            ("x-delivery-limit", AMQPValue::LongLongInt(delivery_limit)),
-            ("x-dead-letter-exchange", text(&names.dead_exchange)),
-            // RabbitMQ gives this up silently unless the queue also rejects what does not fit.
-            ("x-dead-letter-strategy", text("at-least-once")),
-            ("x-overflow", text("reject-publish")),
-        ]),
-    };
-    [Some(dead), results, Some(jobs)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let jobs = table([
+        quorum,
+        ("x-single-active-consumer", AMQPValue::Boolean(true)),
+        ("x-delivery-limit", AMQPValue::LongLongInt(delivery_limit)),
+        ("x-dead-letter-exchange", text(&names.dead_exchange)),
+        // RabbitMQ gives this up silently unless the queue also rejects what does not fit.
+        ("x-dead-letter-strategy", text("at-least-once")),
+        ("x-overflow", text("reject-publish")),
+    ]);
+    let jobs = names.jobs_queues().map(move |name| Queue {
+        name,
+        arguments: jobs.clone(),
+    });
+    once(dead).chain(results).chain(jobs)
 }
 
-async fn stand_exchange(channel: &Channel, name: &str, declare: bool) -> Result<(), TopologyError> {
+/// In the order to make them: the way in is opened when all beyond it is there.
+fn bindings(names: &Names) -> impl Iterator<Item = Binding> {
+    let all = |source: &String, queue| Binding {
+        source: source.clone(),
+        destination: Destination::Queue(queue),
+        key: BIND_ALL,
+    };
+    let dead = all(&names.dead_exchange, names.dead_queue.clone());
+    let results = names.results_queue.clone();
+    let results = results.map(|queue| all(&names.results_exchange, queue));
+    let shards = names.jobs_queues().filter(|_| names.is_sharded());
+    once(dead)
+        .chain(results)
+        .chain(shards.map(|shard| shard_binding(names, shard)))
+        .chain(once(entry(names)))
+}
+
+/// Those of another number of shards.
+fn outdated_bindings(names: &Names, left_over: &[String]) -> Vec<Binding> {
+    if names.is_sharded() {
+        let shards = left_over.iter();
+        let shards = shards.map(|shard| shard_binding(names, shard.clone()));
+        once(unsharded_entry(names)).chain(shards).collect()
+    } else if left_over.is_empty() {
+        Vec::new()
+    } else {
+        vec![sharded_entry(names)]
+    }
+}
+
+/// The way of jobs from their exchange to their queue, or to the exchange that spreads them.
+fn entry(names: &Names) -> Binding {
+    if names.is_sharded() {
+        sharded_entry(names)
+    } else {
+        unsharded_entry(names)
+    }
+}
+
+fn unsharded_entry(names: &Names) -> Binding {
+    Binding {
+        source: names.jobs_exchange.clone(),
+        destination: Destination::Queue(names.jobs_queue.clone()),
+        key: BIND_ALL,
+    }
+}
+
+fn sharded_entry(names: &Names) -> Binding {
+    Binding {
+        source: names.jobs_exchange.clone(),
+        destination: Destination::Exchange(names.shards_exchange()),
+        key: BIND_ALL,
+    }
+}
+
+fn shard_binding(names: &Names, shard: String) -> Binding {
+    Binding {
+        source: names.shards_exchange(),
+        destination: Destination::Queue(shard),
+        key: SHARD_WEIGHT,
+    }
+}
+
+async fn stand_exchange(
+    channel: &Channel,
+    exchange: Exchange,
+    declare: bool,
+) -> Result<(), TopologyError> {
     let options = ExchangeDeclareOptions {
         passive: !declare,
         durable: true,
@@ -124,22 +215,14 @@ async fn stand_exchange(channel: &Channel, name: &str, declare: bool) -> Result<
         internal: false,
         nowait: false,
     };
+    let Exchange { name, kind } = exchange;
     channel
-        .exchange_declare(
-            short(name),
-            ExchangeKind::Topic,
-            options,
-            FieldTable::default(),
-        )
+        .exchange_declare(short(&name), kind, options, FieldTable::default())
         .await
         .map_err(|error| explain(format!("exchange `{name}`"), error))
 }
 
-async fn stand_queue(
-    channel: &Channel,
-    queue: &Queue<'_>,
-    declare: bool,
-) -> Result<(), TopologyError> {
+async fn stand_queue(channel: &Channel, queue: Queue, declare: bool) -> Result<(), TopologyError> {
     let options = QueueDeclareOptions {
         passive: !declare,
         durable: true,
@@ -147,77 +230,58 @@ async fn stand_queue(
         auto_delete: false,
         nowait: false,
     };
+    let Queue { name, arguments } = queue;
     channel
-        .queue_declare(short(queue.name), options, queue.arguments.clone())
+        .queue_declare(short(&name), options, arguments)
         .await
         .map(drop)
-        .map_err(|error| explain(format!("queue `{}`", queue.name), error))
+        .map_err(|error| explain(format!("queue `{name}`"), error))
 }
 
-async fn bind(channel: &Channel, queue: &Queue<'_>) -> Result<(), TopologyError> {
-    channel
-        .queue_bind(
-            short(queue.name),
-            short(queue.exchange),
-            BIND_ALL.into(),
-            QueueBindOptions { nowait: false },
-            FieldTable::default(),
-        )
-        .await
-        .map_err(|error| {
-            let (queue, exchange) = (queue.name, queue.exchange);
-            explain(
-                format!("the binding of queue `{queue}` to exchange `{exchange}`"),
-                error,
-            )
-        })
-}
-
-fn explain(thing: String, error: lapin::Error) -> TopologyError {
-    let ErrorKind::ProtocolError(refusal) = error.kind() else {
-        return TopologyError::Failed {
-            thing,
-            source: error,
-        };
+async fn bind(channel: &Channel, binding: Binding) -> Result<(), TopologyError> {
+    let (source, key) = (short(&binding.source), binding.key.into());
+    let none = FieldTable::default();
+    let made = match &binding.destination {
+        Destination::Queue(queue) => {
+            let options = QueueBindOptions { nowait: false };
+            channel
+                .queue_bind(short(queue), source, key, options, none)
+                .await
+        }
+        Destination::Exchange(exchange) => {
+            let options = ExchangeBindOptions { nowait: false };
+            channel
+                .exchange_bind(short(exchange), source, key, options, none)
+                .await
+        }
     };
-    let reply = refusal.get_message().to_string();
-    match refusal.get_id() {
-        PRECONDITION_FAILED => match difference(&reply) {
-            Some((argument, is, should_be)) => TopologyError::Differs {
-                thing,
-                argument,
-                is,
-                should_be,
-            },
-            None => TopologyError::Failed {
-                thing,
-                source: error,
-            },
-        },
-        NOT_FOUND => TopologyError::Missing { thing },
-        ACCESS_REFUSED => TopologyError::Forbidden { thing, reply },
-        _ => TopologyError::Failed {
-            thing,
-            source: error,
-        },
-    }
+    made.map_err(|error| explain(binding.to_string(), error))
 }
 
-/// Reads RabbitMQ's `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '100' of type
-/// 'signedint' but current is the value '50' of type 'long'` as (argument, what it is, what it should be).
-fn difference(reply: &str) -> Option<(String, String, String)> {
-    let (_, rest) = reply.split_once("inequivalent arg '")?;
-    let (argument, rest) = rest.split_once('\'')?;
-    let (_, rest) = rest.split_once(": received ")?;
-    let (should_be, is) = rest.split_once(" but current is ")?;
-    Some((argument.to_owned(), value(is), value(should_be)))
+/// What is not bound is fine.
+async fn unbind(channel: &Channel, binding: Binding) -> Result<(), TopologyError> {
+    let (source, key) = (short(&binding.source), binding.key.into());
+    let none = FieldTable::default();
+    let gone = match &binding.destination {
+        Destination::Queue(queue) => channel.queue_unbind(short(queue), source, key, none).await,
+        Destination::Exchange(exchange) => {
+            let options = ExchangeUnbindOptions { nowait: false };
+            channel
+                .exchange_unbind(short(exchange), source, key, options, none)
+                .await
+        }
+    };
+    gone.map_err(|error| explain(binding.to_string(), error))
 }
 
-/// `the value 'x' of type 't'`, `'x'` or `none`, as RabbitMQ words it.
-fn value(words: &str) -> String {
-    match words.split('\'').nth(1) {
-        Some(quoted) => format!("`{quoted}`"),
-        None => "not set".to_owned(),
+impl std::fmt::Display for Binding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let source = &self.source;
+        let (kind, name) = match &self.destination {
+            Destination::Queue(name) => ("queue", name),
+            Destination::Exchange(name) => ("exchange", name),
+        };
+        write!(f, "the binding of {kind} `{name}` to exchange `{source}`")
     }
 }
 
@@ -231,40 +295,4 @@ fn table<const N: usize>(arguments: [(&str, AMQPValue); N]) -> FieldTable {
         table.insert(ShortString::from(name), value);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rabbitmqs_words_for_other_arguments_are_understood() {
-        let reply = |end: &str| {
-            format!("PRECONDITION_FAILED - inequivalent arg 'x' for queue 'q' in vhost '/': {end}")
-        };
-        let cases = [
-            (
-                "received the value '100' of type 'signedint' but current is the value '50' of type 'long'",
-                Some(("`50`", "`100`")),
-            ),
-            (
-                "received the value 'quorum' of type 'longstr' but current is none",
-                Some(("not set", "`quorum`")),
-            ),
-            (
-                "received none but current is the value '5' of type 'long'",
-                Some(("`5`", "not set")),
-            ),
-            (
-                "received 'true' but current is 'false'",
-                Some(("`false`", "`true`")),
-            ),
-            ("something else", None),
-        ];
-        for (end, expected) in cases {
-            let expected =
-                expected.map(|(is, should)| ("x".to_owned(), is.to_owned(), should.to_owned()));
-            assert_eq!(difference(&reply(end)), expected, "{end}");
-        }
-    }
 }

@@ -12,6 +12,7 @@ mod verify;
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -159,6 +160,7 @@ fn own_names() -> Names {
     Names {
         jobs_exchange: name("jobs"),
         jobs_queue: name("jobs"),
+        shards: NonZeroU16::MIN,
         results_exchange: name("results"),
         results_queue: Some(name("results")),
         dead_exchange: name("dead"),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(super) use broker::{
-    Amqp, Dead, JOBS_DELIVERY_LIMIT_MAX, Jobs, PREFETCH_MAX, Results, Topology,
+    Amqp, Dead, JOBS_DELIVERY_LIMIT_MAX, JOBS_SHARDS_MAX, Jobs, PREFETCH_MAX, Results, Topology,
 };
 pub(super) use pbx::{
     AGENTS_MAX, ATTEMPTS_MAX, Batch, Breaker, CALLS_PER_SECOND_MAX, FAILURES_MAX, IN_FLIGHT_MAX,

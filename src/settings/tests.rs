@@ -58,7 +58,7 @@ fn every_default_is_the_one_of_contract_7() {
     let contract = serde_json::json!({
         "amqp": { "url": "amqp://guest:guest@127.0.0.1:5672/%2f", "url_file": null, "urls": [], "urls_file": null,
             "ca_file": null, "cert_file": null, "key_file": null },
-        "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "prefetch": 4000, "max_age": "1h",
+        "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "shards": 1, "prefetch": 4000, "max_age": "1h",
             "dedup_window": "10m", "delivery_limit": 100 },
         "pbx": { "name": "default", "base_url": null, "ca_file": null, "api_key": null, "api_key_file": null,
             "username": null, "username_file": null, "password": null, "password_file": null,
@@ -184,6 +184,10 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
     for (variable, values) in [
         ("CLOCKOUT_JOBS_PREFETCH", ["0", "65536", "-1"].as_slice()),
         ("CLOCKOUT_JOBS_DELIVERY_LIMIT", &["0"]),
+        ("CLOCKOUT_JOBS_SHARDS", &["0", "65"]),
+        ("CLOCKOUT_RESULTS_QUEUE", &["clockout.jobs.shard-2"]),
+        ("CLOCKOUT_DEAD_QUEUE", &["clockout.jobs.shard-64"]),
+        ("CLOCKOUT_DEAD_EXCHANGE", &["clockout.jobs.shards"]),
         ("CLOCKOUT_JOBS_EXCHANGE", &["", "amq.topic"]),
         ("CLOCKOUT_JOBS_MAX_AGE", &["1", "", "1w", "366d"]),
         ("CLOCKOUT_JOBS_QUEUE", &["clockout.results", "a\nb"]),

@@ -57,9 +57,10 @@ impl Filter {
         if filter.max_level_hint() == Some(LevelFilter::OFF) {
             return Ok(Self(text.to_owned()));
         }
-        // lapin warns of each returned message with its whole body, which names agents. Put first, this gives way to
-        // whatever the operator says of lapin.
-        Ok(Self(format!("lapin=error,{text}")))
+        // lapin warns of each returned message with its whole body, which names agents, and calls it an error when a queue
+        // is looked for in vain; what does matter, the broker side says itself. Put first, this gives way to whatever the
+        // operator says of lapin.
+        Ok(Self(format!("lapin=off,{text}")))
     }
 
     fn directives(&self) -> EnvFilter {
@@ -69,7 +70,7 @@ impl Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self("lapin=error,info".to_owned())
+        Self("lapin=off,info".to_owned())
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
             let log = written(
                 Format::Text,
                 filter,
-                || tracing::warn!(target: "lapin::channel", "payload"),
+                || tracing::error!(target: "lapin::channel", "no queue"),
             );
             !log.is_empty()
         };

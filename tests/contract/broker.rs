@@ -31,6 +31,7 @@ fn settings(place: &Place) -> Settings {
         names: Names {
             jobs_exchange: place.names.jobs.clone(),
             jobs_queue: place.names.jobs.clone(),
+            shards: NonZeroU16::MIN,
             results_exchange: place.names.results.clone(),
             results_queue: Some(place.names.results.clone()),
             dead_exchange: place.names.dead.clone(),

@@ -40,6 +40,7 @@ mod pbx_calls;
 mod repeats;
 mod requests;
 mod security;
+mod shards;
 mod silence;
 mod standby;
 #[path = "../support/mod.rs"]

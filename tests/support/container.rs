@@ -26,7 +26,8 @@ struct Kept {
     tls: u16,
 }
 
-/// The command that keeps a container; it adds `folder`/extra.conf to the broker's settings and removes the folder.
+/// The command that keeps a container; it adds `folder`/extra.conf to the broker's settings, enables what
+/// `folder`/`enabled_plugins` lists, and removes the folder.
 pub fn keeper(folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the path of this test binary"));
     command.args(["--ignored", "--nocapture", "--exact"]);
@@ -91,7 +92,7 @@ impl Kept {
             ""
         };
         let path = folder.to_string_lossy().into_owned();
-        let image = GenericImage::new("rabbitmq", "4")
+        let mut image = GenericImage::new("rabbitmq", "4")
             .with_mapped_port(amqp, 5672.tcp())
             .with_mapped_port(tls, 5671.tcp())
             .with_mount(Mount::bind_mount(path.clone(), path))
@@ -99,6 +100,9 @@ impl Kept {
                 "/etc/rabbitmq/conf.d/90-tests.conf",
                 (listener.to_owned() + &extra).into_bytes(),
             );
+        if let Ok(plugins) = std::fs::read(folder.join("enabled_plugins")) {
+            image = image.with_copy_to("/etc/rabbitmq/enabled_plugins", plugins);
+        }
         match tokio::time::timeout(START_MAX, image.start()).await {
             Ok(Ok(container)) => Ok(Kept {
                 container,

@@ -36,6 +36,14 @@ impl Node {
         Ok(Node { keeper })
     }
 
+    /// With the plugin that `jobs.shards` needs.
+    pub fn start_for_shards() -> Node {
+        let folder = fresh_folder();
+        let plugins = "[rabbitmq_consistent_hash_exchange].";
+        std::fs::write(folder.join("enabled_plugins"), plugins).expect("a folder of our own");
+        Node::start_in(&folder)
+    }
+
     /// With a TLS listener beside the plain one.
     pub fn start_with_tls(tls: &Tls) -> Node {
         let folder = fresh_folder();

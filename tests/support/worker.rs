@@ -57,8 +57,13 @@ impl WorkerSetup {
 
     /// A setting by its key in CONTRACT §7.
     pub fn set(mut self, key: &str, value: &str) -> WorkerSetup {
-        let name = format!("CLOCKOUT_{}", key.replace('.', "_").to_uppercase());
-        self.environment.insert(name, value.to_owned());
+        self.environment.insert(variable(key), value.to_owned());
+        self
+    }
+
+    /// Leaves a setting to its default.
+    pub fn unset(mut self, key: &str) -> WorkerSetup {
+        self.environment.remove(&variable(key));
         self
     }
 
@@ -104,6 +109,10 @@ impl WorkerSetup {
             reading,
         }
     }
+}
+
+fn variable(key: &str) -> String {
+    format!("CLOCKOUT_{}", key.replace('.', "_").to_uppercase())
 }
 
 impl Worker {

@@ -1,5 +1,6 @@
 //! The sections about RabbitMQ.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::amqp;
@@ -68,6 +69,7 @@ fn names(
     ];
     refuse_same(&exchanges, check);
     refuse_same(&queues, check);
+    let shards = shards(&jobs, check);
     let jobs_exchange = check.amqp_name("jobs.exchange", jobs.exchange);
     let jobs_queue = check.amqp_name("jobs.queue", jobs.queue);
     let results_exchange = check.amqp_name("results.exchange", results.exchange);
@@ -77,14 +79,53 @@ fn names(
     };
     let dead_exchange = check.amqp_name("dead.exchange", dead.exchange);
     let dead_queue = check.amqp_name("dead.queue", dead.queue);
-    Some(Names {
+    let names = Names {
         jobs_exchange: jobs_exchange?,
         jobs_queue: jobs_queue?,
+        shards: shards?,
         results_exchange: results_exchange?,
         results_queue: results_queue?,
         dead_exchange: dead_exchange?,
         dead_queue: dead_queue?,
-    })
+    };
+    refuse_names_of_shards(&names, check);
+    Some(names)
+}
+
+fn shards(jobs: &raw::Jobs, check: &mut Check) -> Option<NonZeroU16> {
+    let shards = check.count("jobs.shards", jobs.shards, raw::JOBS_SHARDS_MAX)?;
+    if jobs.shards > jobs.prefetch.max(1) {
+        let (shards, prefetch) = (jobs.shards, jobs.prefetch);
+        check.refuse(
+            "jobs.shards",
+            format_args!("is {shards}, and jobs.prefetch is {prefetch}"),
+            "at most jobs.prefetch: each shard needs room for one job",
+        );
+    }
+    Some(shards)
+}
+
+/// The names of shards, of however many, must be free for them; and those of the shards that are asked for must fit.
+fn refuse_names_of_shards(names: &Names, check: &mut Check) {
+    let exchange = names.shards_exchange();
+    let numbers = (2..=raw::JOBS_SHARDS_MAX).filter_map(|number| u16::try_from(number).ok());
+    let shards: Vec<String> = numbers.map(|number| names.shard(number)).collect();
+    let exchanges = std::slice::from_ref(&exchange);
+    for (key, name, taken) in [
+        ("results.exchange", Some(&names.results_exchange), exchanges),
+        ("dead.exchange", Some(&names.dead_exchange), exchanges),
+        ("results.queue", names.results_queue.as_ref(), &shards),
+        ("dead.queue", Some(&names.dead_queue), &shards),
+    ] {
+        if let Some(name) = name.filter(|name| taken.contains(name)) {
+            let wrong = format_args!("is {}, the name of a shard of the jobs", shown(name));
+            check.refuse(key, wrong, "another name");
+        }
+    }
+    if names.is_sharded() {
+        check.amqp_name("jobs.exchange", exchange.clone());
+        check.amqp_name("jobs.queue", names.shard(names.shards.get()));
+    }
 }
 
 /// Two of the same name would feed the worker its own outcomes or dead letters as jobs.

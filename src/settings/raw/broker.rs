@@ -7,6 +7,8 @@ use crate::settings::duration;
 
 /// AMQP counts the prefetch in 16 bits, and 0 would mean no limit.
 pub(in crate::settings) const PREFETCH_MAX: i64 = 65_535;
+/// Each is a quorum queue of its own.
+pub(in crate::settings) const JOBS_SHARDS_MAX: i64 = 64;
 pub(in crate::settings) const JOBS_DELIVERY_LIMIT_MAX: i64 = 1_000_000;
 
 /// Where RabbitMQ is.
@@ -53,6 +55,10 @@ pub(in crate::settings) struct Jobs {
     /// Queue that jobs wait in.
     #[schemars(length(min = 1, max = 255))]
     pub(in crate::settings) queue: String,
+    /// Queues that jobs are spread over by their PBX queue, so that several workers share the work. More than one needs
+    /// RabbitMQ's plugin `rabbitmq_consistent_hash_exchange`.
+    #[schemars(range(min = 1, max = JOBS_SHARDS_MAX))]
+    pub(in crate::settings) shards: i64,
     /// Most jobs held in memory. With many PBX queues at once, agents per call are at most prefetch / queues.
     #[schemars(range(min = 1, max = PREFETCH_MAX))]
     pub(in crate::settings) prefetch: i64,
@@ -72,6 +78,7 @@ impl Default for Jobs {
         Self {
             exchange: "clockout.jobs".to_owned(),
             queue: "clockout.jobs".to_owned(),
+            shards: 1,
             prefetch: 4000,
             max_age: "1h".to_owned(),
             dedup_window: "10m".to_owned(),

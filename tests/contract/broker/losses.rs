@@ -93,7 +93,7 @@ async fn a_deleted_jobs_queue_is_declared_and_consumed_again() {
     let rabbit = Rabbit::connect(&place.url).await;
     delete_jobs_queue(&rabbit, &place).await;
     let why = side.lost().await;
-    assert!(why.contains("was the queue deleted?"), "{why}");
+    assert!(why.contains("queue"), "{why}");
     side.subscribed().await;
     prove_it_works(&mut side, &place).await;
 }

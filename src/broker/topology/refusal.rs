@@ -1,0 +1,141 @@
+//! What keeps the topology from standing, in words: read from RabbitMQ's replies.
+
+use lapin::ErrorKind;
+
+use super::SPREADING;
+
+/// Why the topology cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::broker) enum TopologyError {
+    #[error(
+        "{thing} stands with other arguments: `{argument}` is {is} and should be {should_be}; \
+         delete it when it is empty, or give another name in the settings"
+    )]
+    Differs {
+        thing: String,
+        argument: String,
+        is: String,
+        should_be: String,
+    },
+    #[error(
+        "{thing} is not there: create it, or set topology.declare = true for a user with configure rights"
+    )]
+    Missing { thing: String },
+    #[error(
+        "RabbitMQ does not know exchanges of type {SPREADING}, which jobs.shards needs: run `rabbitmq-plugins enable \
+         rabbitmq_consistent_hash_exchange` on every node, or set jobs.shards = 1"
+    )]
+    NoPlugin,
+    #[error("no right to use {thing}: {reply}")]
+    Forbidden { thing: String, reply: String },
+    #[error("cannot set up {thing}: {source}")]
+    Failed { thing: String, source: lapin::Error },
+}
+
+impl TopologyError {
+    /// Whether no waiting mends it: somebody must change what stands, or the settings.
+    pub(in crate::broker) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Differs { .. } | Self::NoPlugin)
+    }
+}
+
+const PRECONDITION_FAILED: u16 = 406;
+const NOT_FOUND: u16 = 404;
+const ACCESS_REFUSED: u16 = 403;
+/// What RabbitMQ 3 says to an exchange type that it does not know; it closes the connection.
+const COMMAND_INVALID: u16 = 503;
+
+/// What lapin says of an attempt to set up `thing`.
+pub(super) fn explain(thing: String, error: lapin::Error) -> TopologyError {
+    let ErrorKind::ProtocolError(refusal) = error.kind() else {
+        return TopologyError::Failed {
+            thing,
+            source: error,
+        };
+    };
+    let reply = refusal.get_message().to_string();
+    match refusal.get_id() {
+        PRECONDITION_FAILED => match difference(&reply) {
+            Some((argument, is, should_be)) => TopologyError::Differs {
+                thing,
+                argument,
+                is,
+                should_be,
+            },
+            None if reply.contains(SPREADING) => TopologyError::NoPlugin,
+            None => TopologyError::Failed {
+                thing,
+                source: error,
+            },
+        },
+        COMMAND_INVALID if reply.contains(SPREADING) => TopologyError::NoPlugin,
+        NOT_FOUND => TopologyError::Missing { thing },
+        ACCESS_REFUSED => TopologyError::Forbidden { thing, reply },
+        _ => TopologyError::Failed {
+            thing,
+            source: error,
+        },
+    }
+}
+
+/// Reads RabbitMQ's `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '100' of type
+/// 'signedint' but current is the value '50' of type 'long'` as (argument, what it is, what it should be).
+fn difference(reply: &str) -> Option<(String, String, String)> {
+    let (_, rest) = reply.split_once("inequivalent arg '")?;
+    let (argument, rest) = rest.split_once('\'')?;
+    let (_, rest) = rest.split_once(": received ")?;
+    let (should_be, is) = rest.split_once(" but current is ")?;
+    Some((argument.to_owned(), value(is), value(should_be)))
+}
+
+/// `the value 'x' of type 't'`, `'x'` or `none`, as RabbitMQ words it.
+fn value(words: &str) -> String {
+    match words.split('\'').nth(1) {
+        Some(quoted) => format!("`{quoted}`"),
+        None => "not set".to_owned(),
+    }
+}
+
+/// Whether RabbitMQ says that a thing is not there, or that it is not ours to look at.
+pub(super) fn is_out_of_sight(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(refusal) = error.kind() else {
+        return false;
+    };
+    matches!(refusal.get_id(), NOT_FOUND | ACCESS_REFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rabbitmqs_words_for_other_arguments_are_understood() {
+        let reply = |end: &str| {
+            format!("PRECONDITION_FAILED - inequivalent arg 'x' for queue 'q' in vhost '/': {end}")
+        };
+        let cases = [
+            (
+                "received the value '100' of type 'signedint' but current is the value '50' of type 'long'",
+                Some(("`50`", "`100`")),
+            ),
+            (
+                "received the value 'quorum' of type 'longstr' but current is none",
+                Some(("not set", "`quorum`")),
+            ),
+            (
+                "received none but current is the value '5' of type 'long'",
+                Some(("`5`", "not set")),
+            ),
+            (
+                "received 'true' but current is 'false'",
+                Some(("`false`", "`true`")),
+            ),
+            ("something else", None),
+        ];
+        for (end, expected) in cases {
+            let expected =
+                expected.map(|(is, should)| ("x".to_owned(), is.to_owned(), should.to_owned()));
+            assert_eq!(difference(&reply(end)), expected, "{end}");
+        }
+    }
+}
