@@ -5,6 +5,8 @@
 
 pub mod client;
 mod connection;
+pub mod examine;
+mod greeting;
 mod intake;
 mod merge;
 mod nodes;

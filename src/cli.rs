@@ -2,7 +2,11 @@
 //!
 //! Standard output gets only what a command was asked for; everything else goes to standard error.
 
+mod check;
+mod completions;
+mod config;
 mod demo;
+mod man;
 mod pbx_sim;
 mod run;
 mod schema;
@@ -24,9 +28,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Check(check::Arguments),
+    Config(config::Arguments),
     Demo(demo::Arguments),
     PbxSim(pbx_sim::Arguments),
     Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// What every command takes that reads the settings.
@@ -87,9 +95,13 @@ impl Exit {
 pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(arguments) => run::execute(arguments),
+        Command::Check(arguments) => runtime()?.block_on(check::execute(arguments)),
+        Command::Config(arguments) => config::execute(arguments),
         Command::Demo(arguments) => runtime()?.block_on(demo::execute(arguments)),
         Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
+        Command::Completions(arguments) => completions::execute(&arguments),
+        Command::Man(arguments) => man::execute(&arguments),
     }
 }
 
@@ -110,5 +122,42 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples_that_it_understands() {
+        let mut whole = Cli::command();
+        whole.build();
+        let mut examples = 0;
+        for mut command in commands(&whole) {
+            let help = command.render_long_help().to_string();
+            let (_, after) = help.split_once("\nExample").unwrap_or_else(|| {
+                panic!("`{} --help` shows no example", command.get_name());
+            });
+            for line in after
+                .lines()
+                .filter_map(|line| line.split_once("clockout "))
+            {
+                // Up to where the shell takes over.
+                let words = line.1.split(['|', '>', '<']).next().unwrap();
+                let words = shlex::split(words).expect("words as a shell reads them");
+                let words = std::iter::once("clockout".to_owned()).chain(words);
+                Cli::try_parse_from(words).unwrap_or_else(|why| panic!("{}: {why}", line.1));
+                examples += 1;
+            }
+        }
+        assert!(examples >= 8, "the examples were not found");
+    }
+
+    /// Those that do something; not those that only hold others.
+    fn commands(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands();
+        let below: Vec<_> = below
+            .filter(|command| command.get_name() != "help")
+            .collect();
+        if below.is_empty() {
+            return vec![command.clone()];
+        }
+        below.into_iter().flat_map(commands).collect()
     }
 }

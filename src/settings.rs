@@ -12,6 +12,8 @@ mod file;
 mod given;
 mod keys;
 mod meaning;
+mod misfit;
+mod overview;
 mod problem;
 mod raw;
 
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use duration::parse as parse_duration;
+pub use overview::{Effective, Overview, Shown};
 pub use problem::{Origin, Problem, Problems};
 
 use crate::{broker, engine, pbx, telemetry, wire};

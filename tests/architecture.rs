@@ -45,7 +45,7 @@ const ARROWS: [Arrow; 9] = [
 /// Where each name may stand, beside its own crate's line in `Cargo.toml`.
 const DOORS: [(&str, &str); 7] = [
     ("lapin::", "src/broker"),
-    ("reqwest::", "src/pbx/client.rs"),
+    ("reqwest::", "src/pbx/client"),
     ("backoff::", "src/engine/retry.rs"),
     ("axum::", "src/admin"),
     ("std::env::", "src/settings"),

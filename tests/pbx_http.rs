@@ -8,6 +8,8 @@
 
 #[path = "pbx_http/peer.rs"]
 mod peer;
+#[path = "pbx_http/probe.rs"]
+mod probe;
 
 use std::time::Duration;
 

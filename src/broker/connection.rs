@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::greeting::{self, Version};
 use super::{Address, Settings, Tls};
 
 /// For TCP and TLS, unless the URL says otherwise (`connection_timeout`, in milliseconds).
@@ -156,6 +157,24 @@ impl Connector {
         Err(ConnectError::Mute {
             address: self.address.clone(),
         })
+    }
+
+    /// Which version of RabbitMQ the node runs, asked on a connection of its own; `None` if it does not tell.
+    pub(super) async fn version(&self) -> Option<Version> {
+        let ask = async {
+            let authority = &self.uri.authority;
+            let host = authority.host.as_str();
+            let found = tokio::net::lookup_host((host, authority.port)).await?;
+            let addresses: Vec<_> = found.collect();
+            let runtime = lapin::runtime::default_runtime()?;
+            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            let stream = match &self.tls {
+                Some(tls) => stream.into_rustls(tls, host).await?,
+                None => stream,
+            };
+            lapin::Result::Ok(greeting::read(stream).await?)
+        };
+        timeout(HANDSHAKE_TIMEOUT, ask).await.ok()?.ok()?
     }
 
     fn explain(&self, error: lapin::Error) -> ConnectError {

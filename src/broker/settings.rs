@@ -33,6 +33,11 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// In the order in which they are tried.
+    pub fn all(&self) -> impl Iterator<Item = &Address> {
+        once(&self.first).chain(&self.others)
+    }
+
     /// Puts the first behind the others.
     pub(super) fn rotate(&mut self) {
         let turn = self.others.len().min(1);
@@ -125,8 +130,7 @@ mod tests {
             others: vec![address("b"), address("c")],
         };
         let order = |addresses: &Addresses| {
-            let others = addresses.others.iter();
-            let all = once(&addresses.first).chain(others);
+            let all = addresses.all();
             all.map(|node| node.shown.clone()).collect::<String>()
         };
         for expected in ["bca", "cab", "abc"] {

@@ -3,8 +3,10 @@
 //! Never changes or deletes a queue or exchange that stands already: RabbitMQ compares, and what differs is told as an
 //! error. Only bindings that belong to another `jobs.shards` are taken away.
 
+mod inspection;
 mod left_over;
 mod refusal;
+mod rights;
 
 use std::iter::once;
 
@@ -18,6 +20,7 @@ use lapin::{Channel, Connection, ExchangeKind};
 use super::{Names, Settings, short};
 use refusal::explain;
 
+pub(super) use inspection::inspect;
 pub(super) use left_over::LeftOver;
 pub(super) use refusal::TopologyError;
 
@@ -32,12 +35,14 @@ const SPREADING: &str = "x-consistent-hash";
 /// The binding key of a shard: its weight. All weigh the same.
 const SHARD_WEIGHT: &str = "1";
 
+#[derive(Clone)]
 struct Exchange {
     name: String,
     kind: ExchangeKind,
 }
 
 /// A queue with the arguments it should have.
+#[derive(Clone)]
 struct Queue {
     name: String,
     arguments: FieldTable,
@@ -222,7 +227,12 @@ async fn stand_exchange(
         .map_err(|error| explain(format!("exchange `{name}`"), error))
 }
 
-async fn stand_queue(channel: &Channel, queue: Queue, declare: bool) -> Result<(), TopologyError> {
+/// What stands now: also how many messages wait in it, and how many consumers it has.
+async fn stand_queue(
+    channel: &Channel,
+    queue: Queue,
+    declare: bool,
+) -> Result<lapin::Queue, TopologyError> {
     let options = QueueDeclareOptions {
         passive: !declare,
         durable: true,
@@ -234,7 +244,6 @@ async fn stand_queue(channel: &Channel, queue: Queue, declare: bool) -> Result<(
     channel
         .queue_declare(short(&name), options, arguments)
         .await
-        .map(drop)
         .map_err(|error| explain(format!("queue `{name}`"), error))
 }
 

@@ -43,6 +43,9 @@ const CLEAN_UP_MAX: Duration = Duration::from_secs(10);
 /// Needs a RabbitMQ (amqp.url) and nothing else: brings its own PBX, uses names of its own and deletes them. Ends with 1
 /// unless every job got its outcome and the PBX ended in the right state.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  clockout demo --amqp-url amqp://guest:guest@127.0.0.1:5672/%2f --jobs 300"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -15,6 +15,9 @@ use super::Exit;
 
 /// Run a simulated PBX; faults are switched over HTTP, under /sim/faults.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  clockout pbx-sim --listen 127.0.0.1:8088 --latency 20ms --members 10000:570,10000:553"
+)]
 pub(crate) struct Arguments {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]

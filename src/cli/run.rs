@@ -28,10 +28,8 @@ use super::{Common, Exit};
 ///
 /// Ends on SIGTERM or SIGINT: takes no more jobs, finishes what it holds within shutdown.grace, gives the rest back to
 /// RabbitMQ. A second signal ends it at once.
-///
-/// Example: `clockout run --config /etc/clockout.toml`
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n  clockout run --config /etc/clockout/clockout.toml")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,

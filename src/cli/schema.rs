@@ -9,6 +9,7 @@ use super::Exit;
 
 /// Print a JSON Schema (2020-12).
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clockout schema job > job.schema.json")]
 pub(crate) struct Arguments {
     /// What to describe.
     subject: Subject,

@@ -3,6 +3,8 @@
 //! Never tries twice, never follows a redirect, never uses a proxy: every attempt is the engine's decision and every
 //! byte goes to the PBX that was named. What an answer means is [`super::status`]'s and [`super::reply`]'s business.
 
+mod probe;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use super::{request, retry_after};
 use crate::engine::batch::Batch;
 use crate::engine::job::Action;
 use crate::engine::verdict::CallResult;
+
+pub use probe::Trouble;
 
 /// Where the PBX is and how to call it (CONTRACT §3, §7).
 #[derive(Debug, Clone)]
@@ -105,17 +109,21 @@ impl Client {
     }
 
     async fn post(&self, batch: &Batch) -> CallResult {
-        let url = match batch.action {
+        match self.send(batch.action, request::body(batch)).await {
+            Ok(response) => self.answer(response).await,
+            Err(error) => unanswered(&error),
+        }
+    }
+
+    async fn send(&self, action: Action, body: String) -> reqwest::Result<Response> {
+        let url = match action {
             Action::Pause => &self.pause,
             Action::Remove => &self.remove,
         };
         let mut post = Request::new(Method::POST, url.clone());
         post.headers_mut().clone_from(&self.headers);
-        *post.body_mut() = Some(request::body(batch).into());
-        match self.http.execute(post).await {
-            Ok(response) => self.answer(response).await,
-            Err(error) => unanswered(&error),
-        }
+        *post.body_mut() = Some(body.into());
+        self.http.execute(post).await
     }
 
     async fn answer(&self, mut response: Response) -> CallResult {

@@ -3,6 +3,9 @@
 use crate::engine::batch::Batch;
 use crate::engine::job::Action;
 
+/// The body of a call about nobody.
+pub(super) const NOBODY: &str = r#"{"agents":[]}"#;
+
 /// Below the base address, with a slash in front.
 pub(super) fn path(action: Action) -> &'static str {
     match action {

@@ -36,6 +36,11 @@ impl Check {
         self.origins.contains_key(key)
     }
 
+    /// `None`: the default.
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+
     pub(super) fn is_refused(&self, key: &str) -> bool {
         self.problems.iter().any(|problem| problem.key == key)
     }

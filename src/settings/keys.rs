@@ -69,6 +69,16 @@ impl Keys {
         Self::of(&serde_json::to_value(Raw::default()).unwrap_or_default())
     }
 
+    /// All keys, in the order of the alphabet.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Whether a key takes a secret itself; those can be given in a file, too.
+    pub(super) fn is_secret(&self, key: &str) -> bool {
+        !key.ends_with("_file") && !self.rivals(key).is_empty()
+    }
+
     pub(super) fn kind(&self, key: &str) -> Option<Kind> {
         self.0.get(key).copied()
     }

@@ -4,7 +4,7 @@
 mod losses;
 mod publishing;
 mod settling;
-mod tls;
+pub mod tls;
 mod topology;
 
 use std::num::{NonZeroU16, NonZeroU32};

@@ -26,6 +26,7 @@
 
 mod breaker;
 mod broker;
+mod check;
 mod dead_letters;
 mod demo;
 mod gathering;

@@ -163,6 +163,17 @@ impl Rabbit {
         Some(queue.message_count())
     }
 
+    pub async fn has_exchange(&self, exchange: &str) -> bool {
+        let channel = self.connection.create_channel().await.unwrap();
+        let passive = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let (kind, none) = (ExchangeKind::Topic, FieldTable::default());
+        let found = channel.exchange_declare(exchange.into(), kind, passive, none);
+        found.await.is_ok()
+    }
+
     /// Anything else that AMQP can do.
     pub async fn channel(&self) -> Channel {
         self.connection.create_channel().await.unwrap()

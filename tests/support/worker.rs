@@ -73,6 +73,17 @@ impl WorkerSetup {
         self
     }
 
+    /// The binary with these settings and arguments.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clockout"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Starts it and waits until it is ready for jobs.
     pub async fn start(self) -> Worker {
         let worker = self.spawn();
@@ -82,11 +93,8 @@ impl WorkerSetup {
 
     /// Starts it, and nothing more.
     pub fn spawn(self) -> Worker {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_clockout"))
-            .arg("run")
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::null())
+        let mut child = self
+            .command(&["run"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -26,8 +26,10 @@ pub(in crate::broker) enum TopologyError {
          rabbitmq_consistent_hash_exchange` on every node, or set jobs.shards = 1"
     )]
     NoPlugin,
-    #[error("no right to use {thing}: {reply}")]
-    Forbidden { thing: String, reply: String },
+    #[error("no right to {doing}: give it with `rabbitmqctl set_permissions` ({reply})")]
+    Forbidden { doing: String, reply: String },
+    #[error("RabbitMQ says nothing of {thing}: are most nodes of its cluster up?")]
+    Mute { thing: String },
     #[error("cannot set up {thing}: {source}")]
     Failed { thing: String, source: lapin::Error },
 }
@@ -36,6 +38,15 @@ impl TopologyError {
     /// Whether no waiting mends it: somebody must change what stands, or the settings.
     pub(in crate::broker) fn is_lasting(&self) -> bool {
         matches!(self, Self::Differs { .. } | Self::NoPlugin)
+    }
+
+    /// The same of an attempt that was about more than to set up the thing, or about less.
+    pub(super) fn when(self, doing: &str, thing: &str) -> Self {
+        if let Self::Forbidden { reply, .. } = self {
+            let doing = format!("{doing} {thing}");
+            return Self::Forbidden { doing, reply };
+        }
+        self
     }
 }
 
@@ -70,7 +81,10 @@ pub(super) fn explain(thing: String, error: lapin::Error) -> TopologyError {
         },
         COMMAND_INVALID if reply.contains(SPREADING) => TopologyError::NoPlugin,
         NOT_FOUND => TopologyError::Missing { thing },
-        ACCESS_REFUSED => TopologyError::Forbidden { thing, reply },
+        ACCESS_REFUSED => TopologyError::Forbidden {
+            doing: format!("use {thing}"),
+            reply,
+        },
         _ => TopologyError::Failed {
             thing,
             source: error,
@@ -94,6 +108,23 @@ fn value(words: &str) -> String {
         Some(quoted) => format!("`{quoted}`"),
         None => "not set".to_owned(),
     }
+}
+
+/// Whether RabbitMQ has nothing against who asks, only against the thing: it is not there, or it cannot be so.
+pub(super) fn is_about_the_thing(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(refusal) = error.kind() else {
+        return false;
+    };
+    matches!(refusal.get_id(), NOT_FOUND | PRECONDITION_FAILED)
+}
+
+/// Whether RabbitMQ refuses because of the thing of this name.
+pub(super) fn names(error: &lapin::Error, name: &str) -> bool {
+    let ErrorKind::ProtocolError(refusal) = error.kind() else {
+        return false;
+    };
+    let quoted = format!("'{name}'");
+    refusal.get_message().as_str().contains(&quoted)
 }
 
 /// Whether RabbitMQ says that a thing is not there, or that it is not ours to look at.

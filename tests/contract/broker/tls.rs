@@ -9,12 +9,12 @@ use secrecy::SecretSlice;
 use super::*;
 use crate::support::{self, Node};
 
-struct Identity {
-    cert_pem: String,
-    key_pem: String,
+pub struct Identity {
+    pub cert_pem: String,
+    pub key_pem: String,
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // A subject of its own: where it equals the issuer, the server takes a certificate for self-signed.
     params
@@ -24,7 +24,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
+pub fn identity(authority: &CertifiedIssuer<'static, KeyPair>) -> Identity {
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     identity_of(&params, authority)
 }

@@ -1,0 +1,108 @@
+//! What a check found, as lines for people or as JSON for scripts.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Everything found, in the order in which it is shown.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    about: About,
+    result: Outcome,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum About {
+    Settings,
+    Broker,
+    Pbx,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Ok,
+    /// The worker works, but otherwise than one might think.
+    Advice,
+    /// The worker cannot do its work.
+    Fault,
+}
+
+impl Outcome {
+    fn mark(self) -> char {
+        match self {
+            Self::Ok => '✓',
+            Self::Advice => '!',
+            Self::Fault => '✗',
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    ok: bool,
+    findings: &'a [Finding],
+}
+
+impl Report {
+    pub(super) fn good(&mut self, about: About, text: impl Display) {
+        self.add(about, Outcome::Ok, text);
+    }
+
+    pub(super) fn advice(&mut self, about: About, text: impl Display) {
+        self.add(about, Outcome::Advice, text);
+    }
+
+    /// `text` says what is wrong and what to do about it.
+    pub(super) fn fault(&mut self, about: About, text: impl Display) {
+        self.add(about, Outcome::Fault, text);
+    }
+
+    pub(super) fn note(&mut self, about: About, finding: Result<impl Display, impl Display>) {
+        match finding {
+            Ok(text) => self.good(about, text),
+            Err(text) => self.fault(about, text),
+        }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.all(|finding| finding.result != Outcome::Fault)
+    }
+
+    /// To standard output.
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        if json {
+            let whole = Whole {
+                ok: self.is_good(),
+                findings: &self.findings,
+            };
+            serde_json::to_writer_pretty(&mut out, &whole)?;
+            writeln!(out)?;
+        } else {
+            for Finding { result, text, .. } in &self.findings {
+                writeln!(out, "{} {text}", result.mark())?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+
+    fn add(&mut self, about: About, result: Outcome, text: impl Display) {
+        // What RabbitMQ says cannot forge a line.
+        let text = text.to_string().replace(char::is_control, " ");
+        self.findings.push(Finding {
+            about,
+            result,
+            text,
+        });
+    }
+}

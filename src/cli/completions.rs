@@ -1,0 +1,34 @@
+//! `clockout completions`: what a shell needs to complete commands and flags.
+
+use std::io::{self, Write as _};
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::{Cli, Exit};
+
+/// Print what a shell needs to complete commands and flags.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  clockout completions bash > /etc/bash_completion.d/clockout
+  clockout completions zsh > /usr/local/share/zsh/site-functions/_clockout
+  clockout completions fish > ~/.config/fish/completions/clockout.fish")]
+pub(crate) struct Arguments {
+    /// For which shell.
+    shell: Shell,
+}
+
+pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
+    // Made in memory, as the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "clockout",
+        &mut script,
+    );
+    let mut out = io::stdout().lock();
+    out.write_all(&script)?;
+    out.flush()?;
+    Ok(Exit::Done)
+}

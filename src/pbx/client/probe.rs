@@ -1,0 +1,93 @@
+//! Whether the PBX would take the worker's calls: asked by a call about nobody, which can change no agent.
+//!
+//! The PBX looks at address, method, credentials and rights before it looks at the agents, so its answer tells of these.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::{Client, Response, read, root_cause, words};
+use crate::engine::job::Action;
+use crate::pbx::reply::{self, Decoded};
+use crate::pbx::request;
+use crate::pbx::status::{self, Kind};
+
+/// Why the PBX would take no calls, and what to do about it; to be read after its address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error(
+        "cannot be reached ({cause}): is the PBX up, pbx.base_url right, and for https its CA known or in pbx.ca_file?"
+    )]
+    Unreachable { cause: Arc<str> },
+    #[error("gives no reply within pbx.timeout: is the PBX well, and pbx.base_url right?")]
+    Mute,
+    #[error(
+        "refuses the credentials ({said}): correct pbx.api_key, or pbx.username and pbx.password, and see which of the \
+         two the PBX wants"
+    )]
+    Credentials { said: Arc<str> },
+    #[error(
+        "denies {path} ({said}): let this API account use it, and calls come from this host's IP address"
+    )]
+    Denied { path: &'static str, said: Arc<str> },
+    #[error(
+        "does not know {path} ({said}): is pbx.base_url what stands in front of it, and the PBX one with API v4?"
+    )]
+    Unknown { path: &'static str, said: Arc<str> },
+    #[error("leads elsewhere ({said}): let pbx.base_url be the address that it leads to")]
+    Elsewhere { said: Arc<str> },
+    #[error("fails ({said}): look after the PBX")]
+    Failing { said: Arc<str> },
+    #[error("is not the PBX's API ({why}): correct pbx.base_url")]
+    Stranger { why: Arc<str> },
+}
+
+impl Client {
+    /// Asks whether calls for `action` would be taken. Ends within [`super::Settings::timeout`], whatever the PBX does.
+    pub async fn probe(&self, action: Action) -> Result<(), Trouble> {
+        let ask = async {
+            let asked = self.send(action, request::NOBODY.to_owned()).await;
+            let mut response = asked.map_err(|error| {
+                if error.is_timeout() && !error.is_connect() {
+                    return Trouble::Mute;
+                }
+                let cause = root_cause(&error);
+                Trouble::Unreachable { cause }
+            })?;
+            let body = read(&mut response).await;
+            self.judge(action, &response, body)
+        };
+        timeout(self.longest, ask)
+            .await
+            .unwrap_or(Err(Trouble::Mute))
+    }
+
+    fn judge(
+        &self,
+        action: Action,
+        response: &Response,
+        body: Result<Vec<u8>, Arc<str>>,
+    ) -> Result<(), Trouble> {
+        let status = response.status();
+        let kind = status::kind(status.as_u16());
+        if matches!(kind, Kind::Reply | Kind::Refusal) {
+            let body = body.map_err(|why| Trouble::Stranger { why })?;
+            return match reply::decode(&body, &self.texts) {
+                Decoded::Answered(_) | Decoded::Refused { .. } => Ok(()),
+                Decoded::Unreadable(why) => Err(Trouble::Stranger { why: why.into() }),
+            };
+        }
+        let refusal = body
+            .ok()
+            .and_then(|body| reply::refusal(&body, &self.texts));
+        let said = refusal.map_or_else(|| words(status), |refusal| refusal.message);
+        let path = request::path(action);
+        Err(match (kind, status.as_u16()) {
+            (Kind::Fault, 401) => Trouble::Credentials { said },
+            (Kind::Fault, 403) => Trouble::Denied { path, said },
+            (Kind::Fault, 300..=399) => Trouble::Elsewhere { said },
+            (Kind::Fault, _) => Trouble::Unknown { path, said },
+            _ => Trouble::Failing { said },
+        })
+    }
+}

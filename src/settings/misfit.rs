@@ -1,0 +1,118 @@
+//! Settings that are right one by one and do not fit together: a worker starts with them, and then does otherwise than one
+//! might think.
+
+use super::Settings;
+
+impl Settings {
+    /// What does not fit, what comes of it and what to do about it; one text each.
+    pub fn misfits(&self) -> Vec<&'static str> {
+        let Self { pbx, engine, .. } = self;
+        let rules = [
+            (
+                pbx.timeout <= pbx.connect_timeout,
+                "pbx.timeout is not longer than pbx.connect_timeout, so a PBX that cannot be reached passes for one that may \
+                 have acted: make it longer",
+            ),
+            (
+                self.grace < pbx.timeout,
+                "shutdown.grace is shorter than pbx.timeout, so at a stop jobs go back to RabbitMQ whose call is still under \
+                 way: make it longer",
+            ),
+            (
+                engine.max_agents > engine.prefetch,
+                "batch.max_agents is more than jobs.prefetch, so no call is ever that large: lower it, or raise jobs.prefetch",
+            ),
+            (
+                self.expire_within(engine.linger),
+                "jobs.max_age is not longer than batch.linger, so jobs without expires_at expire before they leave: make it \
+                 longer",
+            ),
+            (
+                self.expire_within(engine.breaker.cooldown),
+                "jobs.max_age is not longer than breaker.cooldown, so jobs without expires_at expire before the PBX is tried \
+                 again: make it longer",
+            ),
+            (
+                !engine.policy.pause && !engine.policy.remove,
+                "policy.actions is empty, so every job ends as forbidden_by_policy: allow \"pause\", \"remove\" or both",
+            ),
+            (
+                engine.policy.dry_run,
+                "policy.dry_run is true, so no agent is ever paused or removed: leave it out once you have seen enough",
+            ),
+            (
+                engine.hold_unroutable && self.broker.names.results_queue.is_none(),
+                "results.queue is \"\" and results.unroutable is \"hold\", so jobs are held until a consumer binds a queue to the \
+                 results exchange: see that one does",
+            ),
+            (
+                self.broker.tls.ca_pem.is_some() && !self.is_broker_encrypted(),
+                "amqp.ca_file is given and an address is not amqps://, so passwords and jobs travel in the clear: write amqps://",
+            ),
+            (
+                pbx.ca_pem.is_some() && !pbx.base_url.starts_with("https:"),
+                "pbx.ca_file is given and pbx.base_url is not https://, so keys and calls travel in the clear: write https://",
+            ),
+        ];
+        let unfit = rules.into_iter().filter(|(is_unfit, _)| *is_unfit);
+        unfit.map(|(_, text)| text).collect()
+    }
+
+    fn expire_within(&self, wait: std::time::Duration) -> bool {
+        self.jobs.max_age.is_some_and(|age| age <= wait)
+    }
+
+    fn is_broker_encrypted(&self) -> bool {
+        let mut addresses = self.broker.addresses.all();
+        addresses.all(|address| address.shown.starts_with("amqps:"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::settings::Arguments;
+
+    fn misfits(given: &[(&str, &str)]) -> Vec<&'static str> {
+        let url = ("CLOCKOUT_PBX_BASE_URL", "http://pbx.example");
+        let variables = given.iter().chain([&url]);
+        let variables =
+            variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let settings = Settings::load(&Arguments::default(), variables);
+        settings.unwrap().misfits()
+    }
+
+    #[test]
+    fn the_defaults_fit_together() {
+        assert_eq!(misfits(&[]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn each_misfit_is_named_by_its_key_and_alone() {
+        let authority = tempfile::NamedTempFile::new().unwrap();
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        std::fs::write(authority.path(), pem).unwrap();
+        let ca = authority.path().to_str().unwrap();
+        for (variable, value, key) in [
+            ("CLOCKOUT_PBX_CONNECT_TIMEOUT", "10s", "pbx.timeout"),
+            ("CLOCKOUT_PBX_TIMEOUT", "31s", "shutdown.grace"),
+            ("CLOCKOUT_BATCH_MAX_AGENTS", "4001", "batch.max_agents"),
+            ("CLOCKOUT_BATCH_LINGER", "1h", "jobs.max_age"),
+            ("CLOCKOUT_JOBS_MAX_AGE", "5s", "jobs.max_age"),
+            ("CLOCKOUT_POLICY_ACTIONS", "", "policy.actions"),
+            ("CLOCKOUT_POLICY_DRY_RUN", "true", "policy.dry_run"),
+            ("CLOCKOUT_RESULTS_QUEUE", "", "results.queue"),
+            ("CLOCKOUT_AMQP_CA_FILE", ca, "amqp.ca_file"),
+            ("CLOCKOUT_PBX_CA_FILE", ca, "pbx.ca_file"),
+        ] {
+            let found = misfits(&[(variable, value)]);
+            let named: Vec<_> = found
+                .iter()
+                .filter_map(|text| text.split(' ').next())
+                .collect();
+            assert_eq!(named, [key], "{variable}={value}");
+        }
+    }
+}
