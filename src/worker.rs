@@ -231,16 +231,16 @@ impl Worker {
             broker::Event::Told { results } => {
                 self.answers += 1;
                 self.outbox.answered(results.len());
+                note_unpublished(results.iter().map(|(_, published)| *published));
                 for (tell, published) in results {
-                    note_publish(published);
                     self.step(Event::Told { tell, published });
                 }
             }
             broker::Event::Buried { results } => {
                 self.answers += 1;
                 self.outbox.answered(results.len());
+                note_unpublished(results.iter().map(|(_, published)| *published));
                 for (ticket, published) in results {
-                    note_publish(published);
                     self.step(Event::Buried { ticket, published });
                 }
             }
@@ -467,12 +467,22 @@ impl Worker {
     }
 }
 
-fn note_publish(published: Published) {
-    match published {
-        Published::Confirmed => {}
-        Published::Refused => warn!("RabbitMQ refused an outcome or dead letter; trying again"),
-        Published::Returned => {
-            warn!("no queue takes an outcome or dead letter; check the bindings of the exchange");
+/// One line for a burst, whatever its size: while a queue has no leader, RabbitMQ refuses all that is published to it.
+fn note_unpublished(burst: impl Iterator<Item = Published>) {
+    let (mut refused, mut returned) = (0_usize, 0_usize);
+    for published in burst {
+        match published {
+            Published::Confirmed => {}
+            Published::Refused => refused += 1,
+            Published::Returned => returned += 1,
         }
+    }
+    if refused > 0 {
+        warn!("RabbitMQ refused {refused} outcomes or dead letters; trying again");
+    }
+    if returned > 0 {
+        warn!(
+            "no queue takes {returned} outcomes or dead letters; check the bindings of the exchange"
+        );
     }
 }

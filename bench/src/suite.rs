@@ -3,6 +3,7 @@
 mod drain;
 mod growth;
 mod latency;
+mod overload;
 mod peers;
 mod shift_end;
 mod start_up;
@@ -49,6 +50,8 @@ pub(crate) enum Part {
     ShiftEnd,
     /// Many waiting jobs, many PBX queues, many agents in a job.
     Growth,
+    /// One dead PBX queue among a hundred.
+    Overload,
     /// From the start of the process to its first consumer.
     StartUp,
 }
@@ -70,6 +73,7 @@ enum Load {
     SelfTimed(drain::SelfTimed),
     Trickle(latency::Trickle),
     ShiftEnd,
+    Overload(overload::Overload),
     StartUp,
 }
 
@@ -81,7 +85,12 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
     } else {
         &arguments.only
     };
-    let (mut samples, mut failures) = (Vec::new(), Vec::new());
+    let mut results = Results {
+        origin,
+        rows: Vec::new(),
+        samples: Vec::new(),
+        failures: Vec::new(),
+    };
     for part in parts {
         for round in 1..=arguments.rounds {
             let mut cases = part.cases(arguments.quick);
@@ -105,7 +114,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
                 match case.measure(&stage).await {
                     Ok(figures) => {
                         eprintln!("{label}: {}", shown(&figures));
-                        samples.push(Sample {
+                        results.samples.push(Sample {
                             row,
                             round,
                             figures,
@@ -114,19 +123,16 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
                     // The others are worth having, and the end tells of it.
                     Err(error) => {
                         eprintln!("{label}: failed: {error:#}");
-                        failures.push(format!("{label}: {error:#}"));
+                        results.failures.push(format!("{label}: {error:#}"));
                     }
                 }
             }
         }
-        part.compare(&mut samples);
+        part.compare(&mut results.samples);
+        results.rows = results::rows(&results.samples);
+        // After each part, as all of them take an hour or more.
+        results::keep(&results, &arguments.out)?;
     }
-    let results = Results {
-        origin,
-        rows: results::rows(&samples),
-        samples,
-        failures,
-    };
     for part in parts {
         let rows: Vec<_> = results
             .rows
@@ -135,7 +141,6 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
             .collect();
         tables::print(&rows, part.columns());
     }
-    results::keep(&results, &arguments.out)?;
     ensure!(
         results.failures.is_empty(),
         "failed:\n{}",
@@ -156,6 +161,7 @@ impl Part {
             Self::Latency => latency::cases(quick),
             Self::ShiftEnd => shift_end::cases(quick),
             Self::Growth => growth::cases(quick),
+            Self::Overload => overload::cases(quick),
             Self::StartUp => start_up::cases(),
         }
     }
@@ -166,6 +172,7 @@ impl Part {
             Self::Latency => {}
             Self::ShiftEnd => shift_end::compare(samples),
             Self::Growth => growth::compare(samples),
+            Self::Overload => overload::compare(samples),
             Self::StartUp => start_up::compare(samples),
         }
     }
@@ -176,6 +183,7 @@ impl Part {
             Self::Latency => latency::COLUMNS,
             Self::ShiftEnd => shift_end::COLUMNS,
             Self::Growth => growth::COLUMNS,
+            Self::Overload => overload::COLUMNS,
             Self::StartUp => start_up::COLUMNS,
         }
     }
@@ -198,6 +206,7 @@ impl Case {
             Load::SelfTimed(jobs) => jobs.measure(stage, &self.contestant).await,
             Load::Trickle(trickle) => trickle.measure(stage, &self.contestant).await,
             Load::ShiftEnd => shift_end::measure(stage, &self.contestant).await,
+            Load::Overload(overload) => overload.measure(stage, &self.contestant).await,
             Load::StartUp => start_up::measure(stage, &self.contestant).await,
         }
     }

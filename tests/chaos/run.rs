@@ -21,8 +21,10 @@ use crate::world::{self, Crew, World};
 /// Longest from a fault's end until outcomes come again.
 const RECOVERY_MAX: Duration = Duration::from_mins(2);
 
-/// Longest from the end of all faults until everything is told.
+/// Longest from the end of all faults until everything is told; and beyond it for each job, as a seed may draw a worker that calls for
+/// one agent at a time.
 const SETTLING_MAX: Duration = Duration::from_mins(5);
+const SETTLING_MAX_PER_JOB: Duration = Duration::from_millis(20);
 
 /// Where one seed plays.
 pub struct Stage<'w> {
@@ -124,8 +126,10 @@ impl Stage<'_> {
 
     async fn settle(&self, broken: &mut Vec<Broken>) -> Duration {
         let end = Instant::now();
-        if timeout(SETTLING_MAX, self.record.all_told()).await.is_err() {
-            let how = format!("{} after {SETTLING_MAX:?}", self.record.pending());
+        let jobs = u32::try_from(self.record.look().sent.len()).unwrap_or(u32::MAX);
+        let longest = SETTLING_MAX + SETTLING_MAX_PER_JOB * jobs;
+        if timeout(longest, self.record.all_told()).await.is_err() {
+            let how = format!("{} after {longest:?}", self.record.pending());
             broken.push(Broken::new(Promise::Settling, how));
         }
         end.elapsed()

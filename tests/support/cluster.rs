@@ -1,7 +1,9 @@
 //! Three RabbitMQ nodes of the installed server that form one cluster, on the loopback.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
+use super::PATIENCE;
 use super::broker::Place;
 use super::node::{self, Node};
 
@@ -79,7 +81,7 @@ impl Cluster {
             .lines()
             .find_map(|row| row.strip_prefix(queue)?.strip_prefix('\t'));
         let members = members.unwrap_or_else(|| panic!("no members of {queue} in {rows}"));
-        members.matches("clockout-").count()
+        copies_in(members)
     }
 
     /// Loses the connections between this node and the others, and lets none come up again.
@@ -101,10 +103,28 @@ impl Cluster {
         self.await_all();
     }
 
+    /// Waits until every node is up and every copy of every quorum queue at work. A node is up before its copies are; to
+    /// take the next one away meanwhile would leave a queue without its majority.
     pub fn await_all(&self) {
         for node in &self.nodes {
             node.ctl(&["await_online_nodes", &NODES.to_string()]);
         }
+        let began = Instant::now();
+        loop {
+            let rows = self.quorum_queues();
+            // Each copy is named twice.
+            if rows.lines().all(|row| copies_in(row) == 2 * NODES) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "copies are missing: {rows}");
+        }
+    }
+
+    /// A line for each: its name, where its copies are, and where they are at work.
+    pub fn quorum_queues(&self) -> String {
+        let rows = self.nodes[0].ctl(&["list_queues", "name", "members", "online"]);
+        let quorum = rows.lines().filter(|row| copies_in(row) > 0);
+        quorum.collect::<Vec<_>>().join("\n")
     }
 
     fn others(&self, number: usize) -> String {
@@ -113,4 +133,9 @@ impl Cluster {
         let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
         others.join(", ")
     }
+}
+
+/// How many nodes are named in an Erlang term.
+fn copies_in(term: &str) -> usize {
+    term.matches("clockout-").count()
 }
