@@ -1,7 +1,7 @@
 //! Bytes to engine types and back. Knows JSON and the contract's field names; knows no AMQP library.
 
 pub mod dead_letter;
-mod excerpt;
+pub mod excerpt;
 pub mod job;
 pub mod nameless;
 pub mod outcome;

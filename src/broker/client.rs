@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions,
 };
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind};
 use tokio::time::timeout;
 
 use super::connection::{BadAddress, ConnectError};
@@ -43,12 +43,34 @@ enum Why {
     NoConfirm,
     #[error("RabbitMQ refuses messages for exchange `{exchange}`: is its queue full?")]
     Refused { exchange: String },
-    #[error("no queue takes what is published to exchange `{exchange}`: has the worker ever run?")]
+    #[error(
+        "no queue takes what is published to exchange `{exchange}`: start the worker, which declares what it needs, \
+         or bind a queue"
+    )]
     Unroutable { exchange: String },
+    #[error(
+        "there is no exchange `{exchange}`: start the worker, which declares what it needs, or correct the name in the \
+         settings"
+    )]
+    NoExchange { exchange: String },
     #[error("RabbitMQ ended the subscription")]
     Cancelled,
     #[error("RabbitMQ: {0}")]
     Lapin(#[from] lapin::Error),
+}
+
+impl Why {
+    /// What lapin says of an attempt to use `exchange`.
+    fn of_exchange(exchange: &str, error: lapin::Error) -> Self {
+        const NOT_FOUND: u16 = 404;
+        if let ErrorKind::ProtocolError(refusal) = error.kind()
+            && refusal.get_id() == NOT_FOUND
+        {
+            let exchange = exchange.to_owned();
+            return Self::NoExchange { exchange };
+        }
+        Self::Lapin(error)
+    }
 }
 
 /// A JSON message to publish; it is persistent.
@@ -98,7 +120,7 @@ impl Client {
         let confirms = timeout(CONFIRM_TIMEOUT, try_join_all(publishes))
             .await
             .map_err(|_| Why::NoConfirm)?
-            .map_err(Why::from)?;
+            .map_err(|error| Why::of_exchange(exchange, error))?;
         let exchange = || exchange.to_owned();
         for confirm in confirms {
             if !confirm.is_ack() {
@@ -138,7 +160,11 @@ impl Client {
     }
 
     /// Everything published to `exchange` from now on whose routing key matches one of `patterns`.
-    pub async fn follow(&self, exchange: &str, patterns: &[&str]) -> Result<Feed, ClientError> {
+    pub async fn follow(
+        &self,
+        exchange: &str,
+        patterns: &[impl AsRef<str>],
+    ) -> Result<Feed, ClientError> {
         Ok(Feed::open(&self.connection, exchange, patterns).await?)
     }
 

@@ -1,7 +1,7 @@
 //! Foreign text made safe to repeat: bounded and on one line.
 
 /// The first `chars_max` characters, `…` if there are more, control characters escaped.
-pub(super) fn excerpt(text: &str, chars_max: usize) -> String {
+pub fn excerpt(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     let mut rest = text.chars();
     for c in rest.by_ref().take(chars_max) {

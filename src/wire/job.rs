@@ -5,6 +5,7 @@
 
 pub mod document;
 mod fields;
+mod proof;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use reading::Reading;
 use value::{Agents, Problem};
 
+pub use proof::proofread;
+
 use super::Incoming;
 pub(super) use crate::engine::job::AGENTS_MAX;
 use crate::engine::job::{
@@ -23,8 +26,10 @@ use crate::engine::job::{
 };
 use crate::engine::outcome::{Conclusion, Outcome};
 
-/// Largest body of a job, and the bounds of its parts (CONTRACT §2).
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest body of a job (CONTRACT §2).
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The bounds of its parts.
 const CORRELATION_ID_CHARS_MAX: usize = 256;
 const REASON_CHARS_MAX: usize = 256;
 const CONTEXT_BYTES_MAX: usize = 4096;

@@ -10,7 +10,7 @@ use super::time::Rfc3339;
 use super::{Outgoing, schema};
 use crate::engine::batch::BatchId;
 use crate::engine::job::{Action, Agent, JobId, OutcomeId, PbxQueue};
-use crate::engine::outcome::{BatchRef, Outcome};
+use crate::engine::outcome::{BatchRef, Outcome, Status};
 
 /// Longest AMQP short string: a routing key, or the property `correlation_id`.
 const SHORT_STRING_BYTES_MAX: usize = 255;
@@ -145,6 +145,19 @@ fn correlation_id(outcome: &Outcome) -> Option<&str> {
         .correlation_id
         .as_deref()
         .or(outcome.job_id.as_ref().map(JobId::as_str))
+}
+
+/// What a consumer binds its queue with, to get the outcomes of an action, a status or a PBX queue; `None`: of any.
+pub fn routing_pattern(
+    action: Option<Action>,
+    status: Option<Status>,
+    queue: Option<&PbxQueue>,
+) -> String {
+    const ANY: &str = "*";
+    let action = action.map_or(ANY, Action::as_str);
+    let status = status.map_or(ANY, Status::as_str);
+    let queue = queue.map_or(ANY.to_owned(), |queue| routing_part(queue.as_str()));
+    format!("{action}.{status}.{ANY}.{queue}")
 }
 
 /// One word of a topic routing key: what the broker would read as structure, or a reader as space, becomes `_`.
@@ -413,6 +426,16 @@ mod tests {
         assert_eq!(
             key("pbx.a b#\u{a0}*", &structured),
             "pause.succeeded.pbx_a_b___._45_"
+        );
+    }
+
+    #[test]
+    fn a_pattern_fits_the_routing_keys_of_what_it_asks_for() {
+        let queue = PbxQueue::parse("*45#").ok();
+        assert_eq!(routing_pattern(None, None, None), "*.*.*.*");
+        assert_eq!(
+            routing_pattern(Some(Action::Pause), Some(Status::Failed), queue.as_ref()),
+            "pause.failed.*._45_"
         );
     }
 

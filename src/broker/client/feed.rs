@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, Consumer};
 
 use super::{ClientError, Why};
@@ -13,6 +13,10 @@ use crate::broker::short;
 
 /// Most messages sent to us ahead of being asked for.
 const PREFETCH: u16 = 500;
+
+/// Most messages that RabbitMQ keeps for a reader which falls behind; of more, the oldest go. One that has stopped
+/// reading must not fill the broker.
+const WAITING_MAX: i32 = 200_000;
 
 /// A message that came by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,7 @@ impl Feed {
     pub(super) async fn open(
         connection: &Connection,
         exchange: &str,
-        patterns: &[&str],
+        patterns: &[impl AsRef<str>],
     ) -> Result<Self, Why> {
         let channel = connection.create_channel().await?;
         channel
@@ -48,8 +52,10 @@ impl Feed {
             nowait: false,
         };
         let server_named = ShortString::default();
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(WAITING_MAX));
         let declared = channel
-            .queue_declare(server_named.clone(), options, FieldTable::default())
+            .queue_declare(server_named.clone(), options, arguments)
             .await?;
         let queue = declared.name();
         for pattern in patterns {
@@ -57,11 +63,12 @@ impl Feed {
                 .queue_bind(
                     queue.clone(),
                     short(exchange),
-                    short(pattern),
+                    short(pattern.as_ref()),
                     QueueBindOptions { nowait: false },
                     FieldTable::default(),
                 )
-                .await?;
+                .await
+                .map_err(|error| Why::of_exchange(exchange, error))?;
         }
         let options = BasicConsumeOptions {
             no_local: false,

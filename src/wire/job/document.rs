@@ -1,4 +1,4 @@
-//! A job as a producer writes it: what this program's own commands send, and the source of the job's JSON Schema.
+//! A job as a producer writes it, and the source of the job's JSON Schema.
 //!
 //! Not for reading: [`super::parse`] judges each field by itself and tells what is wrong in words.
 

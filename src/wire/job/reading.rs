@@ -73,6 +73,11 @@ impl Reading {
 
     /// The problem to tell: of the gravest kind, and of these the first in the order of CONTRACT §2.
     pub(super) fn problem(&self) -> Option<&Problem> {
+        self.problems().min_by_key(|problem| problem.kind)
+    }
+
+    /// Everything that is wrong, in the order of CONTRACT §2; of what is no JSON object, also that it has no fields.
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
         [
             self.shape.as_ref().err(),
             self.action.as_ref().err(),
@@ -90,7 +95,6 @@ impl Reading {
         ]
         .into_iter()
         .flatten()
-        .min_by_key(|problem| problem.kind)
     }
 }
 
