@@ -7,9 +7,15 @@ mod completions;
 mod config;
 mod demo;
 mod man;
+mod outcome;
 mod pbx_sim;
 mod run;
 mod schema;
+mod send;
+mod signals;
+mod terminal;
+mod values;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +38,8 @@ enum Command {
     Config(config::Arguments),
     Demo(demo::Arguments),
     PbxSim(pbx_sim::Arguments),
+    Send(send::Arguments),
+    Watch(watch::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -83,7 +91,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// What an error means to whoever called.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        if error.is::<settings::Problems>() {
+        if error.is::<settings::Problems>() || error.is::<send::BadInput>() {
             Self::Misused
         } else {
             Self::Failed
@@ -99,6 +107,8 @@ pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(arguments) => config::execute(arguments),
         Command::Demo(arguments) => runtime()?.block_on(demo::execute(arguments)),
         Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
+        Command::Send(arguments) => runtime()?.block_on(send::execute(arguments)),
+        Command::Watch(arguments) => runtime()?.block_on(watch::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
         Command::Completions(arguments) => completions::execute(&arguments),
         Command::Man(arguments) => man::execute(&arguments),

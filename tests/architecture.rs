@@ -42,15 +42,18 @@ const ARROWS: [Arrow; 9] = [
     ),
 ];
 
+/// A name, and the beginnings of the paths where it may stand.
+type Door = (&'static str, &'static [&'static str]);
+
 /// Where each name may stand, beside its own crate's line in `Cargo.toml`.
-const DOORS: [(&str, &str); 7] = [
-    ("lapin::", "src/broker"),
-    ("reqwest::", "src/pbx/client"),
-    ("backoff::", "src/engine/retry.rs"),
-    ("axum::", "src/admin"),
-    ("std::env::", "src/settings"),
-    ("std::fs", "src/settings"),
-    ("anyhow::", "src/cli"),
+const DOORS: [Door; 7] = [
+    ("lapin::", &["src/broker"]),
+    ("reqwest::", &["src/pbx/client"]),
+    ("backoff::", &["src/engine/retry.rs"]),
+    ("axum::", &["src/admin"]),
+    ("std::env::", &["src/settings"]),
+    ("std::fs", &["src/settings", "src/cli/send/input.rs"]),
+    ("anyhow::", &["src/cli"]),
 ];
 
 #[test]
@@ -76,10 +79,12 @@ fn imports_follow_the_arrows() {
 fn each_library_stays_behind_its_own_door() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        for (name, door) in DOORS {
-            let inside = path.to_string_lossy().starts_with(door);
+        for (name, doors) in DOORS {
+            let inside = doors
+                .iter()
+                .any(|door| path.to_string_lossy().starts_with(door));
             if !inside && code(&text).any(|line| line.contains(name)) {
-                wrong.push(format!("{}: {name} belongs to {door}", path.display()));
+                wrong.push(format!("{}: {name} belongs to {doors:?}", path.display()));
             }
         }
     }

@@ -14,7 +14,7 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -22,6 +22,7 @@ const PAGES: [&str; 10] = [
     "docs/hardening.md",
     "docs/operating.md",
     "docs/pbx-sim.md",
+    "docs/sending.md",
     "SECURITY.md",
     "docs/reliability.md",
     "docs/adr/README.md",

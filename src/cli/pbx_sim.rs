@@ -7,11 +7,10 @@ use std::time::Duration;
 use clap::Args;
 use clockout::engine::job::{Agent, PbxQueue};
 use clockout::pbx::sim::{Options, Seat, Sim};
-use clockout::settings;
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, values};
 
 /// Run a simulated PBX; faults are switched over HTTP, under /sim/faults.
 #[derive(Debug, Args)]
@@ -28,7 +27,7 @@ pub(crate) struct Arguments {
     seed: u64,
 
     /// How long every call takes.
-    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = values::duration)]
     latency: Duration,
 
     /// Ask callers for this key in X-APIKEY.
@@ -69,10 +68,6 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         _ = interrupted.recv() => {}
     }
     Ok(Exit::Done)
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    settings::parse_duration(text).ok_or("give a whole number and ms, s, m, h or d")
 }
 
 fn seat(text: &str) -> Result<Seat, String> {

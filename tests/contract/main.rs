@@ -41,9 +41,11 @@ mod pbx_calls;
 mod repeats;
 mod requests;
 mod security;
+mod send;
 mod shards;
 mod silence;
 mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod turned_away;
+mod watch;

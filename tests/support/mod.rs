@@ -7,6 +7,7 @@
 
 mod broker;
 mod cluster;
+mod command;
 mod container;
 pub mod http;
 mod keeper;
@@ -29,6 +30,7 @@ use tokio::runtime::Runtime;
 
 pub use broker::{Names, Place, place};
 pub use cluster::Cluster;
+pub use command::{Finished, Invocation, Running};
 pub use node::{Node, Tls};
 pub use rabbit::{Message, Rabbit, Tap, connect, json_message};
 pub use worker::{Worker, WorkerSetup};

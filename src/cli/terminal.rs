@@ -1,0 +1,190 @@
+//! What commands share for their output: tables and colour on a terminal, plain text in a pipe.
+//!
+//! In a pipe a table is its header and its rows, one a line, cells separated by a tab, nothing cut or wrapped. Colour is
+//! left out where standard output is no terminal, or where `NO_COLOR` is set. Control characters of foreign text reach
+//! neither. Knows nothing of what the commands show.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use clockout::wire::excerpt::excerpt;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Color, ContentArrangement};
+
+/// What a text means to its reader; colour says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Good,
+    Bad,
+    /// Not known to be good, nor to be bad.
+    Doubtful,
+    /// Matters less than what stands beside it.
+    Faint,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        let colored = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => colored(AnsiColor::Green),
+            Self::Bad => colored(AnsiColor::Red),
+            Self::Doubtful => colored(AnsiColor::Yellow),
+            Self::Faint => Style::new().dimmed(),
+        }
+    }
+
+    fn color(self) -> Option<Color> {
+        match self {
+            Self::Plain => None,
+            Self::Good => Some(Color::DarkGreen),
+            Self::Bad => Some(Color::DarkRed),
+            Self::Doubtful => Some(Color::DarkYellow),
+            Self::Faint => Some(Color::DarkGrey),
+        }
+    }
+}
+
+/// Standard output; it takes away the colours of [`painted`] text where they do not belong.
+pub(super) fn stdout() -> AutoStream<io::Stdout> {
+    anstream::stdout()
+}
+
+/// Whether somebody looks at standard output.
+pub(super) fn is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A text in the colour of its tone, for [`stdout`].
+pub(super) fn painted(text: impl Display, tone: Tone) -> String {
+    let style = tone.style();
+    format!("{style}{text}{style:#}")
+}
+
+/// Foreign text on one line, its control characters escaped.
+pub(super) fn printable(text: &str) -> String {
+    excerpt(text, usize::MAX)
+}
+
+/// A table for standard output.
+#[derive(Debug)]
+pub(super) struct Table<const N: usize> {
+    header: [&'static str; N],
+    rows: Vec<[Cell; N]>,
+}
+
+#[derive(Debug)]
+pub(super) struct Cell {
+    text: String,
+    tone: Tone,
+    alignment: CellAlignment,
+}
+
+impl Cell {
+    /// Any text, foreign or not.
+    pub(super) fn text(text: &str) -> Self {
+        Self {
+            text: printable(text),
+            tone: Tone::Plain,
+            alignment: CellAlignment::Left,
+        }
+    }
+
+    pub(super) fn number(number: impl Display) -> Self {
+        Self {
+            text: number.to_string(),
+            tone: Tone::Plain,
+            alignment: CellAlignment::Right,
+        }
+    }
+
+    pub(super) fn toned(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new(header: [&'static str; N]) -> Self {
+        let rows = Vec::new();
+        Self { header, rows }
+    }
+
+    pub(super) fn add(&mut self, row: [Cell; N]) {
+        self.rows.push(row);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn print(&self) -> io::Result<()> {
+        let mut out = stdout();
+        if is_watched() {
+            writeln!(out, "{}", self.drawn())
+        } else {
+            out.write_all(self.plain().as_bytes())
+        }
+    }
+
+    fn drawn(&self) -> comfy_table::Table {
+        let cell = |cell: &Cell| {
+            let drawn = comfy_table::Cell::new(&cell.text).set_alignment(cell.alignment);
+            match cell.tone.color() {
+                Some(color) => drawn.fg(color),
+                None => drawn,
+            }
+        };
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(self.header)
+            .add_rows(self.rows.iter().map(|row| row.iter().map(cell)));
+        table
+    }
+
+    fn plain(&self) -> String {
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| row.each_ref().map(|cell| cell.text.as_str()));
+        let lines = std::iter::once(self.header).chain(rows);
+        lines.map(|cells| cells.join("\t") + "\n").collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table<2> {
+        let mut table = Table::new(["message", "agents"]);
+        table.add([
+            Cell::text("a\tb\n\u{1b}[31m").toned(Tone::Bad),
+            Cell::number(12),
+        ]);
+        table
+    }
+
+    #[test]
+    fn in_a_pipe_a_row_is_a_line_whatever_its_cells_hold() {
+        let expected = "message\tagents\na\\tb\\n\\u{1b}[31m\t12\n";
+        assert_eq!(sample().plain(), expected);
+    }
+
+    #[test]
+    fn on_a_terminal_a_table_is_drawn() {
+        let drawn = sample().drawn().force_no_tty().to_string();
+        assert!(drawn.starts_with('┌') && drawn.ends_with('┘'), "{drawn}");
+        assert!(drawn.contains("│     12 │"), "{drawn}");
+    }
+
+    #[test]
+    fn a_tone_begins_and_ends_with_its_text() {
+        assert_eq!(painted("x", Tone::Good), "\u{1b}[32mx\u{1b}[0m");
+        assert_eq!(painted("x", Tone::Plain), "x");
+    }
+}
