@@ -53,6 +53,12 @@ pub mod name {
         "From receipt of a job to its acknowledgement",
     );
     pub const JOBS_HELD: Described = named("clockout_jobs_held", "Jobs taken and not yet settled");
+    pub const JOBS_READY: Described = named(
+        "clockout_jobs_ready",
+        "Jobs that wait in RabbitMQ, as it last told the worker",
+    );
+    pub const BROKER_CONNECTED: Described =
+        named("clockout_broker_connected", "1 while connected to RabbitMQ");
     pub const BREAKER_OPEN: Described = named(
         "clockout_breaker_open",
         "1 while no calls are made because the PBX fails",

@@ -246,6 +246,8 @@ impl Worker {
             }
             broker::Event::Pulse(pulse) => {
                 self.signs += 1;
+                let ready = pulse.queues.iter().map(|queue| u64::from(queue.ready));
+                self.parts.metrics.ready(ready.sum());
                 self.pulse = Some(pulse);
             }
             broker::Event::Lost { epoch, why } => self.lost(epoch, &why),
@@ -418,6 +420,7 @@ impl Worker {
     fn publish_changes(&mut self) {
         let engine = self.parts.engine.snapshot();
         self.parts.metrics.observe(&engine);
+        self.parts.metrics.connected(self.connection.connected);
         let before = &self.published.engine;
         match (&before.breaker_open, &engine.breaker_open) {
             (None, Some(why)) => warn!("breaker open, no calls are made: {why}"),

@@ -261,6 +261,8 @@ fn one_of_everything(metrics: &Metrics) {
     metrics.lost(3);
     metrics.count(&Counted::Unroutable);
     metrics.reconnected();
+    metrics.ready(9);
+    metrics.connected(true);
     metrics.observe(&engine::Snapshot {
         held: 7,
         breaker_open: Some("401".into()),
@@ -304,7 +306,9 @@ async fn metrics_have_the_names_and_labels_of_the_contract() {
         r#"clockout_job_seconds_bucket{le="0.5"} 1"#,
         "# TYPE clockout_jobs_held gauge",
         "clockout_jobs_held 7",
+        "clockout_jobs_ready 9",
         "clockout_breaker_open 1",
+        "clockout_broker_connected 1",
         "clockout_broker_reconnects_total 1",
         r#"clockout_dead_letters_total{code="rejected"} 1"#,
         r#"clockout_dead_letters_total{code="ambiguous"} 0"#,
@@ -353,7 +357,7 @@ async fn each_metric_is_described_once_and_under_its_own_name() {
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!((names.len(), unique.len()), (14, 14));
+    assert_eq!((names.len(), unique.len()), (16, 16));
     for sample in body.lines().filter(|line| !line.starts_with('#')) {
         assert!(
             names.iter().any(|name| sample.starts_with(name)),

@@ -54,7 +54,9 @@ pub struct Metrics {
     batch_agents: Histograms<Left>,
     job_seconds: Histogram,
     held: Gauge,
+    ready: Gauge,
     breaker_open: Gauge,
+    connected: Gauge,
     reconnects: Counter,
     dead_letters: Family<OfCode, Counter>,
     tasks: Gauge,
@@ -88,7 +90,9 @@ impl Metrics {
             ),
             job_seconds: names.add(name::JOB_SECONDS, seconds_of_a_job()),
             held: names.add(name::JOBS_HELD, Gauge::default()),
+            ready: names.add(name::JOBS_READY, Gauge::default()),
             breaker_open: names.add(name::BREAKER_OPEN, Gauge::default()),
+            connected: names.add(name::BROKER_CONNECTED, Gauge::default()),
             reconnects: names.add(name::BROKER_RECONNECTS, Counter::default()),
             dead_letters: names.add(name::DEAD_LETTERS, Family::default()),
             tasks: names.add(name::TASKS, Gauge::default()),
@@ -147,6 +151,16 @@ impl Metrics {
         self.calls.get_or_create(&Called::new(action, result)).inc();
         let seconds = self.call_seconds.get_or_create(&OfAction::new(action));
         seconds.observe(took.as_secs_f64());
+    }
+
+    /// So many jobs wait in RabbitMQ.
+    pub fn ready(&self, jobs: u64) {
+        self.ready.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+    }
+
+    /// Whether RabbitMQ is there.
+    pub fn connected(&self, connected: bool) {
+        self.connected.set(i64::from(connected));
     }
 
     /// The broker was lost and is back.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, WorkerSetup, stage};
+use crate::support::{Stage, WorkerSetup, poll, stage};
 
 /// A worker whose breaker opens at the first failure and soon probes.
 fn jumpy(stage: &Stage) -> WorkerSetup {
@@ -133,4 +133,25 @@ async fn with_nothing_left_to_probe_with_the_next_job_is_the_probe() {
     let outcome = stage.perform(job("2", &["2"])).await;
     assert_eq!(outcome["code"], "applied");
     worker.ready().await;
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_it_in_rabbitmq_are_counted() {
+    let stage = stage().await;
+    stage.faults(json!([{"effect": status(401)}]));
+    let worker = stage.worker().set("breaker.cooldown", "1h");
+    let worker = worker.set("breaker.cooldown_max", "1h");
+    let worker = worker.set("watchdog.patience", "1s").start().await;
+    worker.shows("clockout_broker_connected 1").await;
+    stage.send(job("1", &["1"])).await;
+    worker.answers("/readyz", 503).await;
+    // Until RabbitMQ has ended the subscription it still delivers.
+    poll("the end of the subscription", async || {
+        let status = worker.get("/status").await?.body;
+        status.contains(r#""subscribed":false"#).then_some(())
+    })
+    .await;
+    stage.send_all([job("2", &["1"]), job("3", &["1"])]).await;
+    worker.shows("clockout_jobs_ready 2").await;
+    worker.shows("clockout_breaker_open 1").await;
 }
