@@ -27,6 +27,12 @@ test: ## Run all tests; they bring their own RabbitMQ unless CLOCKOUT_TEST_AMQP_
 # What only some tests need: the examples' languages, a judge of alert rules.
 FOREIGN := node php promtool python
 
+.PHONY: schemas
+schemas: ## Write docs/schemas anew
+	@scripts/ensure cc
+	cargo build --bin clockout
+	$(foreach subject,job outcome config,target/debug/clockout schema $(subject) > docs/schemas/$(subject).json;)
+
 .PHONY: check
 check: ## Check format, lints, documentation, dependencies and what a job costs the engine
 	@scripts/ensure cc
