@@ -182,7 +182,7 @@ impl Health {
     }
 
     /// Why the process should be restarted; `None` while it makes progress.
-    pub(super) fn lifeless(&self) -> Option<String> {
+    pub fn lifeless(&self) -> Option<String> {
         let silence = self.silence();
         if silence > SILENCE_MAX {
             let seconds = silence.as_secs();

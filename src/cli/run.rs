@@ -1,5 +1,7 @@
 //! `clockout run`: the worker, until a signal ends it.
 
+mod systemd;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{self, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 use uuid::Uuid;
 
@@ -68,6 +71,8 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         metrics: Arc::clone(&metrics),
         runtime: Handle::current(),
     };
+    // Ends with this function; before that it never does.
+    let _told = AbortOnDropHandle::new(tokio::spawn(systemd::tell(Arc::clone(&health))));
     let endpoints = CancellationToken::new();
     // Their thread would outlive an error on the way, and the process with it.
     let endpoints_end = endpoints.clone().drop_guard();

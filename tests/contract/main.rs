@@ -42,6 +42,7 @@ mod repeats;
 mod requests;
 mod security;
 mod send;
+mod service_manager;
 mod shards;
 mod silence;
 mod standby;
