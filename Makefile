@@ -128,12 +128,12 @@ $(TOOLS)/cargo-fuzz:
 	cargo install cargo-fuzz --version 0.13.2 --locked --debug --root target/tools
 
 .PHONY: up
-up: ## Start RabbitMQ, the simulated PBX and a worker in Docker
-	$(COMPOSE) up --build --detach
+up: ## Start RabbitMQ, the simulated PBX, a worker, Prometheus and Grafana in Docker
+	$(COMPOSE) --profile sim --profile watch up --build --detach
 
 .PHONY: down
 down: ## Stop what `make up` started and remove its data
-	$(COMPOSE) down --volumes
+	$(COMPOSE) --profile sim --profile watch down --volumes
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -1,0 +1,168 @@
+//! Guards what is handed out to deploy the worker with: every setting in it is one, and the judges of systemd units,
+//! manifests and Compose files have nothing to say, where they can be had.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should panic and say where"
+)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use clockout::settings::{Arguments, Settings};
+
+const FILES: [&str; 6] = [
+    "docker-compose.yml",
+    "Dockerfile",
+    "deploy/kubernetes/deployment.yaml",
+    "deploy/systemd/clockout.service",
+    "docs/hardening.md",
+    "docs/operating.md",
+];
+
+const MANIFESTS: [&str; 3] = ["deployment", "disruption", "settings"];
+
+#[test]
+fn every_variable_that_is_set_for_a_worker_is_a_setting() {
+    for file in FILES {
+        let text = read(file);
+        let names = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        for name in names.filter(|name| name.starts_with("CLOCKOUT_") && !name.ends_with('_')) {
+            let given = [(OsString::from(name), OsString::from("/"))];
+            let problems = match Settings::load(&Arguments::default(), given) {
+                Ok(_) => continue,
+                Err(problems) => problems.0,
+            };
+            let unknown = problems.iter().any(|problem| problem.key == name);
+            assert!(!unknown, "{file}: {name} is no setting");
+        }
+    }
+}
+
+/// The file that the manifests bring is one that the worker takes.
+#[test]
+fn the_settings_among_the_manifests_are_valid() {
+    let manifest = read("deploy/kubernetes/settings.yaml");
+    let (_, block) = manifest.split_once("clockout.toml: |\n").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines: Vec<&str> = block.lines().map(str::trim_start).collect();
+    fs::write(file.path(), lines.join("\n")).unwrap();
+    let arguments = Arguments {
+        config: Some(file.path().to_owned()),
+        ..Arguments::default()
+    };
+    if let Err(problems) = Settings::load(&arguments, []) {
+        panic!("{problems}");
+    }
+}
+
+#[test]
+fn kubernetes_would_take_the_manifests() {
+    let check = Command::new(top().join("scripts/check-manifests")).output();
+    let check = check.expect("the script starts");
+    if check.status.code() == Some(3) {
+        return left_out("the schemas of Kubernetes cannot be installed", &check);
+    }
+    eprint("left out: deploy/kubernetes/keda, as nothing here knows the schemas of KEDA\n");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success(), "{said}");
+    for manifest in MANIFESTS {
+        let passed = format!("{manifest}.yaml passed");
+        assert!(said.contains(&passed), "no {passed:?} in {said}");
+    }
+}
+
+#[test]
+fn systemd_would_take_the_unit_and_finds_it_locked_down() {
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        return eprint("left out: no systemd here to judge deploy/systemd/clockout.service\n");
+    }
+    // What is verified includes that the program is there.
+    let unit = read("deploy/systemd/clockout.service");
+    let unit = unit.replace("/usr/local/bin/clockout", env!("CARGO_BIN_EXE_clockout"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clockout.service");
+    fs::write(&path, unit).unwrap();
+    for arguments in [
+        &["verify"][..],
+        &["security", "--offline=true", "--threshold=20"],
+    ] {
+        let run = Command::new("systemd-analyze")
+            .args(arguments)
+            .arg(&path)
+            .output()
+            .unwrap();
+        // What it warns of, but takes, it says there.
+        let warned = String::from_utf8_lossy(&run.stderr);
+        assert!(
+            run.status.success() && warned.is_empty(),
+            "{arguments:?}: {warned}"
+        );
+    }
+}
+
+#[test]
+fn systemd_understands_every_calendar_in_the_recipes() {
+    let page = read("docs/shift-end.md");
+    let calendars = page.split("OnCalendar=").skip(1);
+    let calendars: Vec<&str> = calendars
+        .filter_map(|rest| rest.split(['\n', '`']).next())
+        .collect();
+    assert_eq!(calendars.len(), 2);
+    for calendar in calendars {
+        let Ok(run) = Command::new("systemd-analyze")
+            .args(["calendar", calendar])
+            .output()
+        else {
+            return eprint("left out: no systemd here to judge the calendars of shift-end.md\n");
+        };
+        assert!(run.status.success(), "{calendar}: {run:?}");
+    }
+}
+
+#[test]
+fn compose_would_take_its_file_with_any_profile() {
+    for profiles in [&[][..], &["sim"], &["sim", "watch"]] {
+        let mut command = Command::new("docker");
+        command.arg("compose").current_dir(top());
+        for profile in profiles {
+            command.args(["--profile", profile]);
+        }
+        let Ok(run) = command.args(["config", "--quiet"]).output() else {
+            return eprint("left out: no docker here to judge docker-compose.yml\n");
+        };
+        if String::from_utf8_lossy(&run.stderr).contains("unknown") {
+            return left_out(
+                "docker has no compose here to judge docker-compose.yml",
+                &run,
+            );
+        }
+        assert!(run.status.success(), "{profiles:?}: {run:?}");
+    }
+}
+
+fn left_out(what: &str, run: &Output) {
+    let why = String::from_utf8_lossy(&run.stderr);
+    eprint(&format!("left out: {what}: {}\n", why.trim()));
+}
+
+/// Past the capture of test output: a check that was not made must not look like one that passed.
+fn eprint(note: &str) {
+    stderr().write_all(note.as_bytes()).unwrap();
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(top().join(file)).unwrap_or_else(|why| panic!("{file}: {why}"))
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
