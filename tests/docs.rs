@@ -14,7 +14,7 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -25,6 +25,11 @@ const PAGES: [&str; 11] = [
     "docs/sending.md",
     "SECURITY.md",
     "docs/reliability.md",
+    "docs/runbook.md",
+    "docs/integrating.md",
+    "docs/shift-end.md",
+    "examples/README.md",
+    "deploy/kubernetes/README.md",
     "docs/adr/README.md",
 ];
 
@@ -54,7 +59,8 @@ fn every_job_in_the_docs_is_a_valid_job() {
     let mut seen = 0;
     for page in PAGES {
         let text = read(page);
-        for sample in json_blocks(&text).filter(|sample| sample.starts_with("{\"job_id\"")) {
+        let lines = json_blocks(&text).flat_map(str::lines);
+        for sample in lines.filter(|line| line.starts_with("{\"job_id\"")) {
             let ticket = Ticket {
                 epoch: Epoch(1),
                 tag: 1,
@@ -149,7 +155,7 @@ fn words_after<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
     rests.map(word).filter(|word| !word.is_empty()).collect()
 }
 
-/// The one-line objects in blocks of JSON.
+/// The blocks of JSON, whose objects stand on a line each.
 fn json_blocks(text: &str) -> impl Iterator<Item = &str> {
     text.split("```json\n")
         .skip(1)
