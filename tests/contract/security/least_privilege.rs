@@ -4,7 +4,7 @@ use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptio
 use lapin::types::FieldTable;
 use serde_json::json;
 
-use crate::support::{Node, Place, Rabbit, Stage};
+use crate::support::{Invocation, Node, Place, Rabbit, Stage};
 
 /// Configure, write, read; of a worker that declares its topology itself.
 const DECLARES: [&str; 3] = [
@@ -18,6 +18,13 @@ const CHECKS: [&str; 3] = ["^$", r"^clockout\.(results|dead)$", r"^clockout\.job
 
 /// Of a producer.
 const PRODUCES: [&str; 3] = ["^$", r"^clockout\.jobs$", "^$"];
+
+/// Of `watch` and `send --wait`.
+const LOOKS_ON: [&str; 3] = [
+    r"^amq\.gen-",
+    r"^(amq\.gen-.*|clockout\.jobs)$",
+    r"^(amq\.gen-.*|clockout\.results)$",
+];
 
 /// The node's place as another user sees it.
 fn user(node: &Node, name: &str, rights: [&str; 3]) -> Place {
@@ -97,4 +104,24 @@ fn forbidden(user: &str, done: lapin::Result<()>) {
         error.contains("ACCESS_REFUSED") || error.contains("ACCESS-REFUSED"),
         "{user}: {error}"
     );
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_to_send_and_to_look_on() {
+    let node = Node::start();
+    let (producing, looking_on) = (
+        user(&node, "produces", PRODUCES),
+        user(&node, "looks_on", LOOKS_ON),
+    );
+    let stage = Stage::at(node.place()).await;
+    let _worker = stage.worker().start().await;
+    let mut watch = Invocation::at(&looking_on, &["watch", "--count", "2"]).start();
+    watch.says("following outcomes").await;
+    let job = ["send", "--action", "pause", "--queue", "1", "--agent", "2"];
+    let sent = Invocation::at(&producing, &job).finished().await;
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    let job = [&job[..], &["--wait"]].concat();
+    let waited = Invocation::at(&looking_on, &job).finished().await;
+    assert_eq!(waited.code, Some(0), "{waited:?}");
+    assert_eq!(watch.ended().await.code(), Some(0));
 }
