@@ -179,7 +179,7 @@ mod tests {
     fn on_a_terminal_a_table_is_drawn() {
         let drawn = sample().drawn().force_no_tty().to_string();
         assert!(drawn.starts_with('┌') && drawn.ends_with('┘'), "{drawn}");
-        assert!(drawn.contains("│     12 │"), "{drawn}");
+        assert!(drawn.contains("┆     12 │"), "{drawn}");
     }
 
     #[test]
