@@ -14,8 +14,9 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "README.md",
+    "README.fa.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/contract.md",
