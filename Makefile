@@ -24,14 +24,21 @@ test: ## Run all tests; they bring their own RabbitMQ unless CLOCKOUT_TEST_AMQP_
 	@scripts/ensure $(FOREIGN) || echo "tests that need one of $(FOREIGN) say that they are left out" >&2
 	cargo test --workspace
 
-# What only some tests need: the examples' languages, a judge of alert rules.
-FOREIGN := node php promtool python
+# What only some tests need: a browser, the examples' languages, a judge of alert rules.
+FOREIGN := browser node php promtool python
 
 .PHONY: schemas
 schemas: ## Write docs/schemas anew
 	@scripts/ensure cc
 	cargo build --bin clockout
 	$(foreach subject,job outcome config,target/debug/clockout schema $(subject) > docs/schemas/$(subject).json;)
+
+.PHONY: pictures
+pictures: ## Take pictures of the page, light and dark, wide and narrow, into target/pictures; some go into docs/page
+	@scripts/ensure cc broker browser
+	@mkdir -p target/pictures
+	CLOCKOUT_PICTURES=$(CURDIR)/target/pictures cargo test --test page the_page_shows
+	cp target/pictures/{shift-end-light-1280,outage-dark-1280,shift-end-dark-390}.png docs/page/
 
 .PHONY: check
 check: ## Check format, lints, documentation, dependencies and what a job costs the engine

@@ -1,35 +1,41 @@
-//! `/livez`, `/readyz`, `/metrics` and `/status`: what operators and their tools see of a running worker.
+//! `/livez`, `/readyz`, `/metrics`, `/status` and a page: what operators and their tools see of a running worker.
 //!
-//! Reads what the worker published, changes nothing, and never asks the worker: a worker that hangs is what `/livez`
-//! is there to report.
+//! Reads what the worker published and never asks the worker: a worker that hangs is what `/livez` is there to report.
+//! Changes nothing, but for the actions that the settings may allow.
 
+mod actions;
 mod health;
+mod history;
+mod live;
+mod page;
+mod recent;
+mod server;
 mod status;
 
+pub use actions::{Actions, Asked, Order};
 pub use health::{Broker, Health, QUEUES_MAX, Reason, ReasonCode, Snapshot};
+pub use recent::Recent;
+pub use server::serve;
 pub use status::Identity;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
+use axum::{Extension, Router};
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::{Metrics, field};
+use crate::telemetry::Metrics;
+use history::History;
+use live::Live;
+use server::Client;
 use status::{Liveness, Problem, Readiness, Status};
 
 /// Settings `http.*` (CONTRACT §7). An empty `http.listen` means that there are none, and no listener.
@@ -37,18 +43,6 @@ use status::{Liveness, Problem, Readiness, Status};
 pub struct Settings {
     pub listen: SocketAddr,
 }
-
-/// Most connections at a time; the next wait in the operating system's queue.
-const CONNECTIONS_MAX: usize = 64;
-
-/// Longest life of a connection, which serves one request: a client that stalls gives its place to another.
-const CONNECTION_TIME: Duration = Duration::from_secs(3);
-
-/// How long requests under way may hold up the end.
-const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Pause after a connection that could not be accepted, as when the process has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +62,8 @@ pub struct View {
     pub metrics: Arc<Metrics>,
     /// The worker's, whose tasks are counted.
     pub runtime: Handle,
+    /// `None`: nobody may change anything.
+    pub actions: Option<Actions>,
 }
 
 pub async fn bind(settings: Settings) -> Result<TcpListener, BindError> {
@@ -76,69 +72,89 @@ pub async fn bind(settings: Settings) -> Result<TcpListener, BindError> {
     TcpListener::bind(listen).await.map_err(refused)
 }
 
-/// Answers until `stop` is cancelled.
-pub async fn serve(listener: TcpListener, view: View, stop: CancellationToken) {
-    let router = router(view);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(timeout(CONNECTION_TIME, serve_one(stream, router.clone())));
-                }
-                Err(_) => sleep(ACCEPT_PAUSE).await,
-            },
+/// What all connections share.
+#[derive(Debug, Clone)]
+struct Shared {
+    view: View,
+    history: Arc<Mutex<History>>,
+    live: Live,
+}
+
+impl Shared {
+    fn new(view: View, stop: CancellationToken) -> Self {
+        Self {
+            view,
+            history: Arc::default(),
+            live: Live::new(stop),
         }
     }
-    let finish = async { while connections.join_next().await.is_some() {} };
-    // Whoever is not answered by now is a client that stalls.
-    timeout(GOODBYE, finish).await.unwrap_or_default();
-}
 
-async fn serve_one(stream: TcpStream, router: Router) {
-    let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!({ field::WHY } = %error, "a client of the HTTP endpoints left early");
+    fn second_passed(&self) {
+        let totals = self.view.metrics.totals();
+        self.history().note(&totals);
+        if self.live.has_viewers()
+            && let Ok(status) = self.status()
+        {
+            self.live.show(status);
+        }
+    }
+
+    /// As JSON on one line.
+    fn status(&self) -> serde_json::Result<String> {
+        let history = self.history().clone();
+        serde_json::to_string(&Status::of(&self.view, history))
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // Whatever was cut short by a panic elsewhere, it only spoils the plot.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn router(view: View) -> Router {
+fn router(shared: Shared) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/events", get(events))
+        .merge(page::routes())
+        .merge(actions::routes())
         .method_not_allowed_fallback(only_get)
         .fallback(not_found)
-        .with_state(view)
+        .with_state(shared)
 }
 
-async fn livez(State(view): State<View>) -> Response {
-    let liveness = Liveness::of(&view.health);
+async fn livez(State(shared): State<Shared>) -> Response {
+    let liveness = Liveness::of(&shared.view.health);
     json(good_if(liveness.alive), &liveness)
 }
 
-async fn readyz(State(view): State<View>) -> Response {
-    let readiness = Readiness::of(&view.health.snapshot());
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let readiness = Readiness::of(&shared.view.health.snapshot());
     json(good_if(readiness.ready), &readiness)
 }
 
-async fn status(State(view): State<View>) -> Response {
-    let View {
-        identity,
-        health,
-        metrics,
-        runtime: _,
-    } = view;
-    json(StatusCode::OK, &Status::of(&identity, &health, &metrics))
+async fn status(State(shared): State<Shared>) -> Response {
+    written(StatusCode::OK, shared.status())
 }
 
-async fn metrics(State(view): State<View>) -> Response {
+async fn events(State(shared): State<Shared>, Extension(client): Extension<Client>) -> Response {
+    let Ok(now) = shared.status() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let Some(stream) = shared.live.stream(now) else {
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "as many look at this page as may at a time",
+        );
+    };
+    client.stay();
+    stream
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let view = shared.view;
     let runtime = view.runtime.metrics();
     view.metrics.tasks(runtime.num_alive_tasks());
     match view.metrics.render() {
@@ -157,12 +173,15 @@ async fn metrics(State(view): State<View>) -> Response {
 async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        "there are /livez, /readyz, /metrics and /status",
+        "there are /, /livez, /readyz, /metrics and /status",
     )
 }
 
 async fn only_get() -> Response {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here")
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "only GET is answered here, or under /actions/ only POST",
+    )
 }
 
 fn good_if(good: bool) -> StatusCode {
@@ -173,12 +192,17 @@ fn good_if(good: bool) -> StatusCode {
     }
 }
 
-fn problem(status: StatusCode, error: &'static str) -> Response {
+fn problem(status: StatusCode, error: impl Into<String>) -> Response {
+    let error = error.into();
     json(status, &Problem { error })
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    match serde_json::to_string(value) {
+    written(status, serde_json::to_string(value))
+}
+
+fn written(status: StatusCode, json: serde_json::Result<String>) -> Response {
+    match json {
         Ok(body) => answer(status, "application/json", body),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -148,6 +148,16 @@ pub enum Event {
     },
     /// A deadline of [`Engine::next_deadline`] has come.
     Tick,
+    /// Somebody wants no new deliveries to be taken, or wants them again. What is held goes on.
+    Paused {
+        paused: bool,
+    },
+    /// Somebody knows that the PBX is back: calls are made again, without a probe first.
+    BreakerClosed,
+    /// Somebody wants what waits for this PBX queue to leave now, without company and retries included.
+    Flushed {
+        queue: PbxQueue,
+    },
     StopRequested,
     /// The grace period ran out: what is left goes back.
     GraceEnded,
@@ -240,6 +250,7 @@ pub struct Engine {
     sweep_at: Option<Duration>,
     pressed: Option<Cause>,
     intake_open: bool,
+    paused: bool,
     draining: bool,
     drained: bool,
     now: Duration,
@@ -273,6 +284,8 @@ pub struct Snapshot {
     pub calls_in_flight: usize,
     /// Jobs are held, and nothing that is under way or will come in time brings them on: a defect.
     pub forgotten: bool,
+    /// Somebody wants no new deliveries to be taken.
+    pub paused: bool,
     pub draining: bool,
 }
 
@@ -308,6 +321,7 @@ impl Engine {
             sweep_at: None,
             pressed: None,
             intake_open: true,
+            paused: false,
             draining: false,
             drained: false,
             now: Duration::ZERO,
@@ -342,6 +356,9 @@ impl Engine {
             Event::Buried { ticket, published } => self.buried(now, ticket, published),
             Event::ChannelLost { epoch: _ } => self.void(now),
             Event::Tick => {}
+            Event::Paused { paused } => self.paused = paused,
+            Event::BreakerClosed => self.breaker.close(),
+            Event::Flushed { queue } => self.flush(now.elapsed, queue),
             Event::StopRequested => {
                 self.draining = true;
                 self.acknowledge();
@@ -395,6 +412,7 @@ impl Engine {
                 && self.in_flight.is_empty()
                 && self.telling.len() == 0
                 && self.next_move().is_none(),
+            paused: self.paused,
             draining: self.draining,
         }
     }
@@ -412,6 +430,13 @@ impl Engine {
             retrying: slot.lane.retrying(),
         };
         self.lanes.iter().take(most).map(row).collect()
+    }
+
+    /// Agents of a PBX queue that wait for a call.
+    pub fn waiting(&self, queue: PbxQueue) -> usize {
+        let id = self.by_queue.get(&queue).copied();
+        let slot = id.and_then(|id| self.lanes.get(id));
+        slot.map_or(0, |slot| slot.lane.waiting())
     }
 
     /// Why the engine is not yet empty, in words; `None` when nothing is held.
@@ -451,6 +476,16 @@ impl Engine {
         if self.sweep_at.is_some_and(|at| at <= now.elapsed) {
             self.sweep(now);
         }
+    }
+
+    fn flush(&mut self, now: Duration, queue: PbxQueue) {
+        let Some(id) = self.by_queue.get(&queue).copied() else {
+            return;
+        };
+        if let Some(slot) = self.lanes.get_mut(id) {
+            slot.lane.flush();
+        }
+        self.refresh(now, id);
     }
 
     fn rules(&self) -> Rules {
@@ -511,10 +546,11 @@ impl Engine {
         }
     }
 
-    /// New deliveries are taken while calls may be made; and when the breaker waits for a probe and nothing is held that
-    /// could be one.
+    /// Unless somebody wants it otherwise, new deliveries are taken while calls may be made; and when the breaker waits for a
+    /// probe and nothing is held that could be one.
     fn decide_intake(&mut self) {
         let open = !self.draining
+            && !self.paused
             && match self.breaker.permit() {
                 Permit::Call => true,
                 Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),

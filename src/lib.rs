@@ -12,7 +12,7 @@
 //! | [`broker`] | RabbitMQ: sessions, topology, deliveries, publishes, settlements | know what a job says |
 //! | [`pbx`] | the PBX's HTTP API, and a simulated PBX | know of RabbitMQ |
 //! | [`wire`] | bytes to engine types and back | know of AMQP libraries |
-//! | [`admin`] | `/livez`, `/readyz`, `/metrics`, `/status` | change anything |
+//! | [`admin`] | the page, `/livez`, `/readyz`, `/metrics`, `/status` | change anything, but for the actions allowed |
 //! | [`telemetry`] | log and metrics | take a label from outside text |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
 //! | `cli`, in the binary | one file per command | hold logic that a test could want |

@@ -22,6 +22,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 pub use duration::parse as parse_duration;
 pub use overview::{Effective, Overview, Shown};
 pub use problem::{Origin, Problem, Problems};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub worker_name: String,
     /// Where probes and metrics are served; `None`: nowhere.
     pub http_listen: Option<SocketAddr>,
+    /// What operators must know who have the worker do things; `None`: nobody may.
+    pub actions_token: Option<SecretString>,
     pub log: telemetry::Settings,
     /// How long a drain may take.
     pub grace: Duration,
@@ -103,6 +107,14 @@ impl BrokerOnly {
         let settings = meaning::broker_only(raw, &mut check);
         check.finish(settings)
     }
+}
+
+/// Where a worker with the settings of file and environment listens for probes; `None`: nowhere. The other settings may
+/// be anything.
+pub fn http_listen(arguments: &Arguments) -> Result<Option<SocketAddr>, Problems> {
+    let (raw, mut check) = read(arguments, std::env::vars_os());
+    let listen = meaning::http_listen(&raw.http.listen, &mut check);
+    check.finish(Some(listen))
 }
 
 /// JSON Schema (2020-12) of the settings file.

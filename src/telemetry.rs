@@ -92,4 +92,7 @@ pub mod field {
     pub const EPOCH: &str = "epoch";
     pub const HELD: &str = "held";
     pub const WHY: &str = "why";
+    /// The name and the address of somebody who asks for an action.
+    pub const WHO: &str = "who";
+    pub const PEER: &str = "peer";
 }

@@ -4,6 +4,7 @@
 //! the [`Outbox`] until the broker side has room, and every spawned call comes back as an event.
 
 mod clock;
+mod orders;
 mod outbox;
 mod watchdog;
 
@@ -11,17 +12,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::admin::{self, Health, QUEUES_MAX};
+use crate::admin::{self, Asked, Health, QUEUES_MAX};
 use crate::broker::{self, Broker};
 use crate::engine::batch::Batch;
 use crate::engine::job::{Epoch, JobId};
 use crate::engine::verdict::{Answer, CallResult};
-use crate::engine::{CallId, Effect, Engine, Event, Published};
+use crate::engine::{CallId, Counted, Effect, Engine, Event, Published};
 use crate::pbx::client::Client;
 use crate::telemetry::Metrics;
 use crate::wire::nameless::Nameless;
@@ -50,6 +52,8 @@ pub struct Parts {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
+    /// What operators ask for; a closed channel where nobody may.
+    pub orders: mpsc::Receiver<Asked>,
     /// Longest that a drain takes: `shutdown.grace`.
     pub grace: Duration,
     /// Longest that nothing moves: `watchdog.patience`.
@@ -162,6 +166,7 @@ impl Worker {
                 () = &mut grace, if draining => self.end_grace(),
                 () = alarm => self.step(Event::Tick),
                 _ = beat.tick() => self.beat(),
+                Some(asked) = self.parts.orders.recv() => self.obey(asked),
                 Some(done) = self.calls.join_next_with_id() => self.call_done(done),
                 Ok(room) = commands.reserve(), if self.outbox.is_ready() => {
                     self.outbox.send(room, self.epoch);
@@ -210,7 +215,12 @@ impl Worker {
                     self.parts.metrics.settled(disposition, held_for);
                     self.outbox.settle(ticket, disposition);
                 }
-                Effect::Count(counted) => self.parts.metrics.count(&counted),
+                Effect::Count(counted) => {
+                    self.parts.metrics.count(&counted);
+                    if let Counted::Told(outcome) = counted {
+                        self.parts.health.recent.told_of(&outcome);
+                    }
+                }
                 Effect::Drained => self.drained = true,
             }
         }
@@ -324,6 +334,9 @@ impl Worker {
             }
         };
         self.parts.metrics.call(batch.action, &result, took);
+        let now = self.parts.clock.now().wall;
+        let recent = &self.parts.health.recent;
+        recent.called(now, &batch, &result, took);
         self.report_call(&batch, &result, took);
         self.step(Event::CallDone { call, result });
     }
@@ -429,6 +442,7 @@ impl Worker {
         }
         let notable = before.breaker_open != engine.breaker_open
             || before.unroutable != engine.unroutable
+            || before.paused != engine.paused
             || before.draining != engine.draining
             || self.published.broker != self.connection;
         self.published.engine = engine;

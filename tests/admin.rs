@@ -85,6 +85,7 @@ impl World {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             runtime: tokio::runtime::Handle::current(),
+            actions: None,
         };
         let server = tokio::spawn(admin::serve(listener, view, stop.clone()));
         Self {
@@ -218,44 +219,58 @@ async fn readiness_follows_what_the_worker_publishes() {
     }
 }
 
-fn one_of_everything(metrics: &Metrics) {
-    let queue = PbxQueue::parse("10000").unwrap();
-    let agent = Agent::parse(AGENT).unwrap();
-    let now = Timestamp(1_795_000_000_000);
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+/// The outcome of a pause that the PBX refused in these words.
+fn rejected(text: &str) -> Arc<Outcome> {
     let head = JobHead {
         id: JobId::parse("shift").unwrap(),
         action: Action::Pause,
-        queue,
+        queue: PbxQueue::parse("10000").unwrap(),
         requested_at: None,
         expires_at: None,
-        received_at: now,
+        received_at: NOW,
         dry_run: false,
         replay: None,
         echo: Echo::default(),
     };
-    let job = Job::new(head, agent, &[]);
+    let job = Job::new(head, Agent::parse(AGENT).unwrap(), &[]);
     let conclusion = Conclusion {
         code: Code::Rejected,
-        message: None,
+        message: Some(text.into()),
         attempts: 2,
         batch: None,
         superseded_by: None,
-        completed_at: now,
+        completed_at: NOW,
     };
-    metrics.received();
-    let outcome = Arc::new(Outcome::of(&job, job.targets()[0], conclusion));
-    metrics.count(&Counted::Told(outcome));
-    metrics.batch(&Batch::new(
-        BatchId(1),
-        (queue, Action::Pause),
-        Cause::Linger,
-        agent,
-        vec![],
-    ));
+    Arc::new(Outcome::of(&job, job.targets()[0], conclusion))
+}
+
+/// A call for one agent, in vain.
+fn call_in_vain(number: u64, health: &Health, metrics: &Metrics) {
+    let lane = (PbxQueue::parse("10000").unwrap(), Action::Pause);
+    let agent = Agent::parse(AGENT).unwrap();
+    let batch = Batch::new(BatchId(number), lane, Cause::Linger, agent, vec![]);
+    metrics.batch(&batch);
     let refused = CallResult::Refused {
         message: "no".into(),
     };
-    metrics.call(Action::Pause, &refused, Duration::from_millis(20));
+    let took = Duration::from_millis(20);
+    metrics.call(Action::Pause, &refused, took);
+    health.recent.called(NOW, &batch, &refused, took);
+}
+
+fn one_of_everything(
+    World {
+        health, metrics, ..
+    }: &World,
+) {
+    metrics.received();
+    let outcome = rejected("No such agent");
+    health.recent.told_of(&outcome);
+    health.recent.told_of(&outcome);
+    metrics.count(&Counted::Told(outcome));
+    call_in_vain(1, health, metrics);
     metrics.count(&Counted::Buried(Code::Rejected));
     metrics.settled(Disposition::Ack, Duration::from_millis(300));
     metrics.lost(3);
@@ -274,7 +289,7 @@ fn one_of_everything(metrics: &Metrics) {
 #[tokio::test]
 async fn metrics_have_the_names_and_labels_of_the_contract() {
     let world = World::new().await;
-    one_of_everything(&world.metrics);
+    one_of_everything(&world);
     let answer = world.get("/metrics").await;
     assert!(
         answer
@@ -385,7 +400,7 @@ async fn the_documented_metrics_are_those_that_are_shown() {
 #[tokio::test]
 async fn status_tells_what_is_held_and_what_went_wrong() {
     let world = World::born(Duration::from_secs(90)).await;
-    one_of_everything(&world.metrics);
+    one_of_everything(&world);
     let queue = PbxQueue::parse("0100").unwrap();
     let row = QueueRow {
         queue,
@@ -404,19 +419,19 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         engine,
         queues: vec![row],
     });
-    world.health.error(
-        Timestamp(1_795_000_000_000),
-        "the PBX says 401 Unauthorized",
-    );
+    world.health.beat(Duration::from_secs(90));
+    world.health.error(NOW, "the PBX says 401 Unauthorized");
     let mut status = world.get("/status").await.json();
     assert!(status["uptime_seconds"].take().as_u64() >= Some(90));
+    assert!(status["history"].take()["received"].is_array());
     let expected = json!({
         "worker": "w-1", "pbx": "default", "version": env!("CARGO_PKG_VERSION"), "uptime_seconds": null,
         "ready": false,
         "reasons": [{"code": "breaker_open", "message": "no calls are made, the PBX fails: 401 Unauthorized"}],
+        "stalled": null,
         "broker": {"connected": true, "subscribed": true, "reconnects": 1},
         "breaker": {"open": true, "reason": "401 Unauthorized"},
-        "held": 6, "calls_in_flight": 1,
+        "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
         "queues": [{"queue": "0100", "waiting": 3, "in_flight": 2, "retrying": 1}],
         "totals": {
             "received": 1,
@@ -427,6 +442,15 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
             "outcomes_unroutable": 1,
             "dead_letters": 1,
         },
+        "history": null,
+        "batches": [{
+            "at": "2026-11-18T11:06:40.000Z", "batch": 1, "queue": "10000", "action": "pause", "cause": "linger",
+            "agents": 1, "done": 0, "attempt": 1, "waited_ms": 0, "took_ms": 20, "result": "refused", "message": "no"
+        }],
+        "failures": [{
+            "at": "2026-11-18T11:06:40.000Z", "action": "pause", "queue": "10000", "status": "failed",
+            "code": "rejected", "message": "No such agent", "attempts": 2, "count": 2
+        }],
         "last_errors": [{"at": "2026-11-18T11:06:40.000Z", "message": "the PBX says 401 Unauthorized"}],
     });
     assert_eq!(status, expected);
@@ -449,7 +473,15 @@ async fn status_is_bounded() {
     for n in 0..25 {
         world.health.error(Timestamp(n), &"é".repeat(10_000));
     }
+    for n in 0..50 {
+        call_in_vain(n, &world.health, &world.metrics);
+        world.health.recent.told_of(&rejected(&format!("no, {n}")));
+    }
     let status = world.get("/status").await.json();
+    assert_eq!(status["batches"].as_array().unwrap().len(), 30);
+    assert_eq!(status["batches"][0]["batch"], 49);
+    assert_eq!(status["failures"].as_array().unwrap().len(), 20);
+    assert_eq!(status["failures"][0]["message"], "no, 49");
     assert_eq!(status["queues"].as_array().unwrap().len(), QUEUES_MAX);
     let errors = status["last_errors"].as_array().unwrap();
     assert_eq!(

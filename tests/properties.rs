@@ -40,6 +40,9 @@ enum Line {
     Answer(Answer),
     /// RabbitMQ delivers everything unacknowledged again.
     LoseChannel,
+    Flush {
+        queue: u8,
+    },
 }
 
 fn script() -> impl Strategy<Value = Vec<Line>> {
@@ -56,6 +59,7 @@ fn script() -> impl Strategy<Value = Vec<Line>> {
         2 => (0..500u64).prop_map(|millis| Line::Wait { millis }),
         2 => answer.prop_map(Line::Answer),
         1 => Just(Line::LoseChannel),
+        1 => (0..3u8).prop_map(|queue| Line::Flush { queue }),
     ];
     prop::collection::vec(line, 1..40)
 }
@@ -103,6 +107,7 @@ struct Run {
     calls: Vec<Arc<Batch>>,
     delivered: Vec<Arc<Job>>,
     acknowledged: usize,
+    intake_open: bool,
 }
 
 impl Run {
@@ -118,6 +123,7 @@ impl Run {
             calls: Vec::new(),
             delivered: Vec::new(),
             acknowledged: 0,
+            intake_open: true,
         }
     }
 
@@ -147,6 +153,7 @@ impl Run {
             }
             Line::Wait { millis } => self.wait(Duration::from_millis(*millis)),
             Line::Answer(answer) => self.answer(*answer),
+            Line::Flush { queue } => self.flush(*queue),
             Line::LoseChannel => {
                 self.step(Event::ChannelLost { epoch: self.epoch });
                 self.epoch = Epoch(self.epoch.0 + 1);
@@ -155,6 +162,11 @@ impl Run {
                 }
             }
         }
+    }
+
+    fn flush(&mut self, number: u8) {
+        let queue = queue(number);
+        self.step(Event::Flushed { queue });
     }
 
     fn deliver(&mut self, job: Arc<Job>, redelivered: bool) {
@@ -236,12 +248,17 @@ impl Run {
                         );
                         self.acknowledged += 1;
                     }
-                    Effect::Intake { .. } | Effect::Count(_) => {}
+                    Effect::Intake { open } => self.intake_open = open,
+                    Effect::Count(_) => {}
                     Effect::Drained => assert_eq!(self.held.len(), 0, "drained unasked"),
                 }
             }
         }
     }
+}
+
+fn queue(number: u8) -> PbxQueue {
+    PbxQueue::parse(&format!("1000{number}")).expect("a queue number")
 }
 
 fn job(number: usize, action: Action, queue: u8, agents: &[u8]) -> Arc<Job> {
@@ -252,7 +269,7 @@ fn job(number: usize, action: Action, queue: u8, agents: &[u8]) -> Arc<Job> {
     let head = JobHead {
         id: JobId::parse(&format!("job-{number}")).expect("a job id"),
         action,
-        queue: PbxQueue::parse(&format!("1000{queue}")).expect("a queue number"),
+        queue: self::queue(queue),
         requested_at: None,
         expires_at: None,
         received_at: Timestamp(0),
@@ -285,6 +302,27 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_says_how_long_its_first_job_has_waited_and_which_attempt_it_is(
+        millis in 0..200u64,
+        failures in 0..4u32,
+    ) {
+        let mut run = Run::new();
+        run.deliver(job(0, Action::Pause, 0, &[0]), false);
+        run.wait(Duration::from_millis(millis));
+        run.deliver(job(1, Action::Pause, 0, &[1]), false);
+        run.wait(LINGER - run.now);
+        let mut waited = LINGER;
+        for attempt in 1..=failures {
+            let batch = run.calls.last().cloned().expect("a call");
+            prop_assert_eq!((batch.size(), batch.attempt), (2, attempt));
+            prop_assert!(batch.waited >= waited, "{:?}", batch);
+            run.answer(Answer::Busy);
+            run.wait(settings().retry.max);
+            waited = batch.waited;
+        }
+    }
+
+    #[test]
     fn linger_is_a_ceiling_where_nothing_else_holds_a_call_back(
         waits in prop::collection::vec(0..400u64, 1..20),
     ) {
@@ -299,6 +337,42 @@ proptest! {
             run.answer(Answer::Done);
             run.wait(Duration::from_millis(millis));
         }
+    }
+
+    #[test]
+    fn what_waits_on_a_flushed_queue_leaves_without_a_wait_in_the_order_of_arrival(count in 1..8u8) {
+        let mut run = Run::new();
+        run.deliver(job(0, Action::Pause, 0, &[0]), false);
+        run.wait(LINGER);
+        for agent in 1..=count {
+            run.deliver(job(usize::from(agent), Action::Pause, 0, &[agent]), false);
+        }
+        run.deliver(job(99, Action::Pause, 1, &[0]), false);
+        run.flush(0);
+        prop_assert_eq!(run.calls.len(), 1, "one call per queue at a time");
+        while !run.under_way.is_empty() {
+            run.answer(Answer::Done);
+        }
+        let called: Vec<String> = run.calls.iter().flat_map(|batch| batch.agents()).map(|a| a.as_str().to_owned()).collect();
+        let asked: Vec<String> = (0..=count).map(|agent| format!("57{agent}")).collect();
+        prop_assert_eq!(called, asked, "and none of another queue");
+
+        let calls = run.calls.len();
+        run.deliver(job(100, Action::Pause, 0, &[9]), false);
+        prop_assert_eq!(run.calls.len(), calls, "what comes later gathers as ever");
+    }
+
+    #[test]
+    fn a_flush_ends_the_wait_for_a_retry(others in 0..2u8) {
+        let mut run = Run::new();
+        for agent in 0..=others {
+            run.deliver(job(usize::from(agent), Action::Pause, 0, &[agent]), false);
+        }
+        run.wait(LINGER);
+        run.answer(Answer::Busy);
+        run.flush(0);
+        let attempts: Vec<u32> = run.calls.iter().map(|batch| batch.attempt).collect();
+        prop_assert_eq!(attempts, [1, 2]);
     }
 
     #[test]
@@ -362,4 +436,19 @@ proptest! {
         let known = Duration::from_secs(pause) <= settings().dedup_window;
         prop_assert_eq!(run.calls.len(), if known { 1 } else { 2 });
     }
+}
+
+#[test]
+fn a_paused_worker_finishes_what_it_holds_and_takes_nothing_new_until_it_is_resumed() {
+    let mut run = Run::new();
+    run.deliver(job(0, Action::Pause, 0, &[0]), false);
+    run.step(Event::Paused { paused: true });
+    assert!(!run.intake_open);
+    run.wait(LINGER);
+    run.answer(Answer::Done);
+    assert_eq!((run.calls.len(), run.intake_open), (1, false));
+    run.wait(Duration::from_secs(1));
+    assert_eq!(run.acknowledged, 1);
+    run.step(Event::Paused { paused: false });
+    assert!(run.intake_open);
 }

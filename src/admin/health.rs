@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::recent::Recent;
 use crate::engine;
 use crate::engine::QueueRow;
 use crate::engine::job::Timestamp;
@@ -49,6 +50,8 @@ pub enum ReasonCode {
     NotSubscribed,
     BreakerOpen,
     ResultsUnroutable,
+    /// Somebody wants no new jobs to be taken.
+    Paused,
     Draining,
     /// Not alive: the worker's loop is silent, or nothing moves that should.
     NoProgress,
@@ -66,8 +69,9 @@ impl Snapshot {
         let Self { broker, engine, .. } = self;
         let mut reasons = Vec::new();
         let mut add = |code, message| reasons.push(Reason { code, message });
-        // An open breaker cancels the consumer on purpose, and a drain opens none; neither is a reason of its own.
-        let should_be_subscribed = engine.breaker_open.is_none() && !engine.draining;
+        // An open breaker and a pause cancel the consumer on purpose, and a drain opens none; that is no reason of its own.
+        let should_be_subscribed =
+            engine.breaker_open.is_none() && !engine.paused && !engine.draining;
         if !broker.connected {
             add(
                 ReasonCode::BrokerDisconnected,
@@ -91,6 +95,12 @@ impl Snapshot {
                 engine.unroutable
             );
             add(ReasonCode::ResultsUnroutable, message);
+        }
+        if engine.paused {
+            add(
+                ReasonCode::Paused,
+                "no jobs are taken: consuming is paused".to_owned(),
+            );
         }
         if engine.draining {
             add(
@@ -116,6 +126,7 @@ pub struct Health {
     /// Of the loop's last round, in milliseconds since `started`.
     beat_ms: AtomicU64,
     told: Mutex<Told>,
+    pub recent: Recent,
 }
 
 #[derive(Debug, Default)]
@@ -133,6 +144,7 @@ impl Health {
             started,
             beat_ms: AtomicU64::new(0),
             told: Mutex::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -227,6 +239,10 @@ mod tests {
             unroutable: 2,
             ..fine()
         };
+        let paused = || engine::Snapshot {
+            paused: true,
+            ..fine()
+        };
         let draining = || engine::Snapshot {
             draining: true,
             ..fine()
@@ -247,6 +263,7 @@ mod tests {
                 held(),
                 vec![ReasonCode::NotSubscribed, ReasonCode::ResultsUnroutable],
             ),
+            (CANCELLED, paused(), vec![ReasonCode::Paused]),
             (CANCELLED, draining(), vec![ReasonCode::Draining]),
         ];
         for (broker, engine, expected) in cases {

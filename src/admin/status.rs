@@ -1,11 +1,16 @@
 //! The JSON of `/livez`, `/readyz` and `/status`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::View;
 use super::health::{Health, LastError, Reason, ReasonCode, Snapshot};
+use super::history::History;
+use super::recent::{Call, Failure};
 use crate::engine::QueueRow;
-use crate::engine::job::Timestamp;
-use crate::telemetry::{Metrics, Totals};
+use crate::engine::job::{Action, Timestamp};
+use crate::telemetry::Totals;
 
 /// Which worker this is: settings `worker.name` and `pbx.name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +21,7 @@ pub struct Identity {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
-    pub(super) error: &'static str,
+    pub(super) error: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,12 +65,23 @@ pub(super) struct Status<'a> {
     uptime_seconds: u64,
     #[serde(flatten)]
     readiness: Readiness,
+    /// Why `/livez` is red.
+    stalled: Option<String>,
     broker: BrokerStatus,
     breaker: BreakerStatus,
     held: usize,
     calls_in_flight: usize,
+    /// Somebody wants no new jobs to be taken.
+    paused: bool,
+    /// Whether actions may be asked for.
+    actions: bool,
     queues: Vec<QueueStatus>,
     totals: Totals,
+    history: History,
+    /// Newest first, here and below.
+    batches: Vec<BatchStatus>,
+    failures: Vec<FailureStatus>,
+    /// Oldest first.
     last_errors: Vec<ErrorStatus>,
 }
 
@@ -90,6 +106,38 @@ struct QueueStatus {
     retrying: usize,
 }
 
+/// A call to the PBX that is over.
+#[derive(Debug, Serialize)]
+struct BatchStatus {
+    at: String,
+    /// Counts the calls of this process.
+    batch: u64,
+    queue: String,
+    action: &'static str,
+    cause: &'static str,
+    agents: u32,
+    done: usize,
+    attempt: u32,
+    /// Since the first of its jobs came.
+    waited_ms: u64,
+    took_ms: u64,
+    result: &'static str,
+    message: Option<String>,
+}
+
+/// Outcomes that are failures and are alike.
+#[derive(Debug, Serialize)]
+struct FailureStatus {
+    at: String,
+    action: Option<&'static str>,
+    queue: Option<String>,
+    status: &'static str,
+    code: &'static str,
+    message: Option<String>,
+    attempts: u32,
+    count: u64,
+}
+
 #[derive(Debug, Serialize)]
 struct ErrorStatus {
     at: String,
@@ -97,7 +145,14 @@ struct ErrorStatus {
 }
 
 impl<'a> Status<'a> {
-    pub(super) fn of(identity: &'a Identity, health: &Health, metrics: &Metrics) -> Self {
+    pub(super) fn of(view: &'a View, history: History) -> Self {
+        let View {
+            identity,
+            health,
+            metrics,
+            actions,
+            runtime: _,
+        } = view;
         let snapshot = health.snapshot();
         let readiness = Readiness::of(&snapshot);
         let Snapshot {
@@ -111,6 +166,7 @@ impl<'a> Status<'a> {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: health.uptime().as_secs(),
             readiness,
+            stalled: health.lifeless(),
             broker: BrokerStatus {
                 connected: broker.connected,
                 subscribed: broker.subscribed,
@@ -122,9 +178,14 @@ impl<'a> Status<'a> {
             },
             held: engine.held,
             calls_in_flight: engine.calls_in_flight,
+            paused: engine.paused,
+            actions: actions.is_some(),
             queues: queues.iter().map(QueueStatus::of).collect(),
             totals: metrics.totals(),
-            last_errors: health.errors().into_iter().map(ErrorStatus::of).collect(),
+            history,
+            batches: rows(&health.recent.calls(), BatchStatus::of),
+            failures: rows(&health.recent.failures(), FailureStatus::of),
+            last_errors: rows(&health.errors(), ErrorStatus::of),
         }
     }
 }
@@ -146,13 +207,55 @@ impl QueueStatus {
     }
 }
 
-impl ErrorStatus {
-    fn of(LastError { at, message }: LastError) -> Self {
+impl BatchStatus {
+    fn of(call: &Call) -> Self {
         Self {
-            at: rfc3339(at),
-            message,
+            at: rfc3339(call.at),
+            batch: call.batch.0,
+            queue: call.queue.to_string(),
+            action: call.action.as_str(),
+            cause: call.cause.as_str(),
+            agents: call.agents,
+            done: call.done,
+            attempt: call.attempt,
+            waited_ms: milliseconds(call.waited),
+            took_ms: milliseconds(call.took),
+            result: call.result,
+            message: call.message.as_deref().map(str::to_owned),
         }
     }
+}
+
+impl FailureStatus {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            at: rfc3339(failure.at),
+            action: failure.action.map(Action::as_str),
+            queue: failure.queue.map(|queue| queue.to_string()),
+            status: failure.code.status().as_str(),
+            code: failure.code.as_str(),
+            message: failure.message.as_deref().map(str::to_owned),
+            attempts: failure.attempts,
+            count: failure.count,
+        }
+    }
+}
+
+impl ErrorStatus {
+    fn of(error: &LastError) -> Self {
+        Self {
+            at: rfc3339(error.at),
+            message: error.message.clone(),
+        }
+    }
+}
+
+fn rows<T, R>(remembered: &[T], row: fn(&T) -> R) -> Vec<R> {
+    remembered.iter().map(row).collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// UTC, milliseconds.

@@ -9,13 +9,14 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 use uuid::Uuid;
 
-use clockout::admin::{self, Health, View};
+use clockout::admin::{self, Actions, Health, View};
 use clockout::broker;
 use clockout::engine::Engine;
 use clockout::pbx::client::Client;
@@ -65,11 +66,16 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         worker: worker.clone(),
         pbx: pbx.clone(),
     });
+    let (actions, orders) = match settings.actions_token.map(Actions::new) {
+        Some((actions, orders)) => (Some(actions), orders),
+        None => (None, mpsc::channel(1).1),
+    };
     let view = View {
         identity,
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
         runtime: Handle::current(),
+        actions,
     };
     // Ends with this function; before that it never does.
     let _told = AbortOnDropHandle::new(tokio::spawn(systemd::tell(Arc::clone(&health))));
@@ -99,6 +105,7 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         clock,
         metrics,
         health,
+        orders,
         grace: settings.grace,
         patience: settings.patience,
     };
@@ -117,7 +124,10 @@ async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
     let listener = admin::bind(admin::Settings { listen }).await?;
-    info!("probes and metrics at http://{}", listener.local_addr()?);
+    info!(
+        "probes, metrics and a page for people at http://{}",
+        listener.local_addr()?
+    );
     let listener = listener.into_std()?;
     let runtime = super::runtime()?;
     Ok(task::spawn_blocking(move || {

@@ -1,6 +1,7 @@
 //! One call's worth of agents: one PBX queue, one action, at least one agent, each once.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::job::{Action, Agent, PbxQueue};
 
@@ -19,6 +20,8 @@ pub enum Cause {
     Prefetch,
     /// The worker is draining.
     Drain,
+    /// Somebody wanted it to leave.
+    Flush,
     /// It carries what an earlier call left undone.
     Retry,
     /// A part of a batch that the PBX refused as a whole.
@@ -28,11 +31,12 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Full,
         Self::Linger,
         Self::Prefetch,
         Self::Drain,
+        Self::Flush,
         Self::Retry,
         Self::Split,
         Self::Probe,
@@ -44,6 +48,7 @@ impl Cause {
             Self::Linger => "linger",
             Self::Prefetch => "prefetch",
             Self::Drain => "drain",
+            Self::Flush => "flush",
             Self::Retry => "retry",
             Self::Split => "split",
             Self::Probe => "probe",
@@ -64,11 +69,16 @@ pub struct Batch {
     pub queue: PbxQueue,
     pub action: Action,
     pub cause: Cause,
+    /// Which call this is for the agent in it that was called most often, from 1.
+    pub attempt: u32,
+    /// How long the job in it has waited that came first.
+    pub waited: Duration,
     first: Agent,
     others: Vec<Agent>,
 }
 
 impl Batch {
+    /// A first call, without a wait.
     pub fn new(
         id: BatchId,
         (queue, action): (PbxQueue, Action),
@@ -81,8 +91,19 @@ impl Batch {
             queue,
             action,
             cause,
+            attempt: 1,
+            waited: Duration::ZERO,
             first,
             others,
+        }
+    }
+
+    /// The same, for agents that have waited, and of which one was called before.
+    pub(super) fn after(self, attempt: u32, waited: Duration) -> Self {
+        Self {
+            attempt,
+            waited,
+            ..self
         }
     }
 

@@ -109,6 +109,11 @@ impl Breaker {
         }
     }
 
+    /// Somebody says so, whatever the PBX has done so far.
+    pub(super) fn close(&mut self) {
+        self.state = State::Closed { failures: 0 };
+    }
+
     /// The PBX answered `call`, whatever it said of the agents.
     pub(super) fn landed(&mut self, call: CallId) {
         match self.state {
@@ -226,6 +231,29 @@ mod tests {
         breaker.landed(BatchId(1));
         fail(&mut breaker, S(3), 1, Meets::This, None);
         assert_eq!(breaker.deadline(), Some(S(5)));
+    }
+
+    #[test]
+    fn one_that_is_told_to_close_calls_at_once_and_counts_failures_anew() {
+        let mut breaker = breaker(2);
+        fail(&mut breaker, S(0), 1, Meets::All, None);
+        breaker.close();
+        assert_eq!((breaker.permit(), breaker.reason()), (Permit::Call, None));
+        fail(&mut breaker, S(1), 2, Meets::This, None);
+        assert!(breaker.is_closed());
+        fail(&mut breaker, S(1), 3, Meets::This, None);
+        assert_eq!(breaker.deadline(), Some(S(6)));
+    }
+
+    #[test]
+    fn a_probe_under_way_when_it_was_told_to_close_is_a_call_like_any_other() {
+        let mut breaker = breaker(2);
+        fail(&mut breaker, S(0), 1, Meets::All, None);
+        breaker.tick(S(5));
+        breaker.probe_left(BatchId(2));
+        breaker.close();
+        fail(&mut breaker, S(6), 2, Meets::This, None);
+        assert!(breaker.is_closed());
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Engine {
                 let call = BatchId(self.next_call);
                 self.next_call += 1;
                 let lane = (slot.lane.queue, load.action);
-                let batch = Arc::new(Batch::new(call, lane, load.cause, first, agents.collect()));
+                let batch = Batch::new(call, lane, load.cause, first, agents.collect());
+                let waited = now.elapsed.saturating_sub(load.since);
+                let batch = Arc::new(batch.after(load.calls_before + 1, waited));
                 slot.lane.flight = Some(Flight {
                     batch: Arc::clone(&batch),
                     probe,

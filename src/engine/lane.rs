@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use line::Waiter;
-use line::{Joined, Line, Place};
+use line::{Entry, Joined, Line, Place};
 use shelves::{Group, Shelves};
 
 use super::Now;
@@ -27,6 +27,8 @@ pub(super) struct Lane {
     pub(super) flight: Option<Flight>,
     /// Fewer agents per call than the settings allow, while this queue's batches make the PBX fail.
     limit: Option<NonZeroUsize>,
+    /// What is ready leaves at once, until nothing is.
+    flushing: bool,
     last_seq: u64,
 }
 
@@ -63,6 +65,24 @@ pub(super) struct Load {
     pub(super) split: bool,
     /// Never empty.
     pub(super) agents: Vec<Agent>,
+    /// When the first of its jobs came.
+    pub(super) since: Duration,
+    /// Most calls that one of its jobs has behind it.
+    pub(super) calls_before: u32,
+}
+
+impl Load {
+    /// Of agents that are not looked at yet.
+    fn of(action: Action, cause: Cause, now: Duration, agents: Vec<Agent>) -> Self {
+        Self {
+            action,
+            cause,
+            split: false,
+            agents,
+            since: now,
+            calls_before: 0,
+        }
+    }
 }
 
 /// A waiter whose end is decided.
@@ -119,6 +139,7 @@ impl Lane {
             shelves: Shelves::default(),
             flight: None,
             limit: None,
+            flushing: false,
             last_seq: 0,
         }
     }
@@ -171,7 +192,8 @@ impl Lane {
             let Some((_, since)) = ready.oldest() else {
                 continue;
             };
-            if rules.pressed.is_some() || ready.is_urgent() || ready.len() >= limit {
+            let hurried = rules.pressed.is_some() || self.flushing;
+            if hurried || ready.is_urgent() || ready.len() >= limit {
                 return Due::Now;
             }
             let lingered = since.saturating_add(rules.linger);
@@ -194,15 +216,19 @@ impl Lane {
     ) -> Option<Load> {
         self.end_waits(if probe { Duration::MAX } else { now.elapsed });
         loop {
-            let picked = self.pick(now.elapsed, rules, probe)?;
-            let mut agents = Vec::with_capacity(picked.agents.len());
-            for agent in picked.agents {
-                if self.board(agent, now, leavers) {
-                    agents.push(agent);
+            let mut load = self.pick(now.elapsed, rules, probe)?;
+            self.flushing &= self.shelves.ready() > 0;
+            let picked = std::mem::take(&mut load.agents);
+            load.agents.reserve_exact(picked.len());
+            for agent in picked {
+                if let Some(entry) = self.board(agent, now, leavers) {
+                    load.since = load.since.min(entry.since);
+                    load.calls_before = load.calls_before.max(entry.calls());
+                    load.agents.push(agent);
                 }
             }
-            if !agents.is_empty() {
-                return Some(Load { agents, ..picked });
+            if !load.agents.is_empty() {
+                return Some(load);
             }
         }
     }
@@ -303,6 +329,12 @@ impl Lane {
         }
     }
 
+    /// Everything that waits may leave at once, oldest first as ever; retries do not wait for their time.
+    pub(super) fn flush(&mut self) {
+        self.end_waits(Duration::MAX);
+        self.flushing = self.shelves.ready() > 0;
+    }
+
     /// A probe of `size` agents failed: the next batch of this queue is half as large.
     pub(super) fn halve(&mut self, size: u32) {
         let half = usize::try_from(size / 2).unwrap_or(usize::MAX);
@@ -345,6 +377,7 @@ impl Lane {
     /// The channel is gone: tickets are void, what waits is dropped, what is under way goes on.
     pub(super) fn void(&mut self, leavers: &mut Leavers) {
         self.shelves = Shelves::default();
+        self.flushing = false;
         self.lines.retain(|_, line| {
             leavers.dropped.append(&mut line.void());
             !line.0.is_empty()
@@ -382,10 +415,8 @@ impl Lane {
             let cause = if probe { Cause::Probe } else { Cause::Split };
             let Group { action, agents } = group;
             return Some(Load {
-                action,
-                cause,
                 split: true,
-                agents,
+                ..Load::of(action, cause, now, agents)
             });
         }
         let limit = self.limit(rules);
@@ -400,6 +431,8 @@ impl Lane {
                 Cause::Full
             } else if since.saturating_add(rules.linger) <= now {
                 Cause::Linger
+            } else if self.flushing {
+                Cause::Flush
             } else {
                 rules.pressed?
             };
@@ -407,30 +440,20 @@ impl Lane {
         });
         let (_, action, cause) = due.min_by_key(|(seq, ..)| *seq)?;
         let agents = self.shelves.shelf_mut(action).take(limit);
-        Some(Load {
-            action,
-            cause,
-            split: false,
-            agents,
-        })
+        Some(Load::of(action, cause, now, agents))
     }
 
     /// Puts an agent into the call, unless every job that waits for it has expired.
-    fn board(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) -> bool {
-        let Some(line) = self.lines.get_mut(&agent) else {
-            return false;
-        };
+    fn board(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) -> Option<&Entry> {
+        let line = self.lines.get_mut(&agent)?;
         let seq = line.0.front().map(|entry| entry.seq);
         if line.has_expired(now.wall) {
             self.prune(agent, now, leavers);
         }
-        let line = self.lines.get_mut(&agent);
-        let front = line.and_then(|line| line.0.front_mut());
-        let Some(entry) = front.filter(|entry| Some(entry.seq) == seq) else {
-            return false;
-        };
+        let front = self.lines.get_mut(&agent)?.0.front_mut();
+        let entry = front.filter(|entry| Some(entry.seq) == seq)?;
         entry.place = Place::Called;
-        true
+        Some(entry)
     }
 
     /// Ends the expired jobs of an agent that are not under way.
@@ -470,6 +493,7 @@ impl Lane {
             index += 1;
         }
         self.place_front(agent);
+        self.flushing &= self.shelves.ready() > 0;
     }
 
     /// Makes the front entry of a line ready if it has just become the front; forgets an empty line.

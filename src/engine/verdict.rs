@@ -28,6 +28,34 @@ pub enum CallResult {
     },
 }
 
+impl CallResult {
+    /// A name for each of them.
+    pub const KINDS: [&str; 5] = ["answered", "refused", "transient", "ambiguous", "fault"];
+
+    /// Which it is: one of [`CallResult::KINDS`].
+    pub fn kind(&self) -> &'static str {
+        let [answered, refused, transient, ambiguous, fault] = Self::KINDS;
+        match self {
+            Self::Answered(_) => answered,
+            Self::Refused { .. } => refused,
+            Self::Transient { .. } => transient,
+            Self::Ambiguous { .. } => ambiguous,
+            Self::Fault { .. } => fault,
+        }
+    }
+
+    /// The PBX's own text, or what went wrong, if it was not answered agent by agent.
+    pub fn message(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Answered(_) => None,
+            Self::Refused { message }
+            | Self::Transient { message, .. }
+            | Self::Ambiguous { message }
+            | Self::Fault { message, .. } => Some(message),
+        }
+    }
+}
+
 /// What the PBX said of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemAnswer {

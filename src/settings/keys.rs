@@ -176,6 +176,8 @@ mod tests {
                 "amqp.url_file",
                 "amqp.urls",
                 "amqp.urls_file",
+                "http.actions_token",
+                "http.actions_token_file",
                 "pbx.api_key",
                 "pbx.api_key_file",
                 "pbx.password",

@@ -8,6 +8,8 @@ mod pbx;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::check::Check;
 use super::raw::{self, Raw};
 use super::{BrokerOnly, Settings};
@@ -15,6 +17,9 @@ use crate::{telemetry, wire};
 
 /// Below this, what merely takes its time would pass for what has stopped.
 const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
+/// Shortest token that nobody guesses.
+const TOKEN_CHARS_MIN: usize = 16;
 
 const PBX_NAME_CHARS_MAX: usize = 64;
 const WORKER_NAME_CHARS_MAX: usize = 128;
@@ -37,7 +42,8 @@ pub(super) fn broker_only(raw: Raw, check: &mut Check) -> Option<BrokerOnly> {
     })
 }
 
-/// Each `None` where a problem was noted; `pbx` also if there is no address to call, `http_listen` if it is off.
+/// Each `None` where a problem was noted; `pbx` also if there is no address to call, `http_listen` and `actions_token` if they
+/// are off.
 struct Parts {
     broker: Option<crate::broker::Settings>,
     pbx: Option<crate::pbx::client::Settings>,
@@ -46,6 +52,7 @@ struct Parts {
     pbx_name: Option<String>,
     worker_name: Option<String>,
     http_listen: Option<SocketAddr>,
+    actions_token: Option<SecretString>,
     log: Option<telemetry::Settings>,
     grace: Option<Duration>,
     patience: Option<Duration>,
@@ -65,6 +72,7 @@ impl Parts {
             jobs: jobs(&raw.jobs.max_age, raw.policy.dry_run, check),
             pbx_name: check.printable("pbx.name", raw.pbx.name.clone(), PBX_NAME_CHARS_MAX),
             http_listen: http_listen(&raw.http.listen, check),
+            actions_token: actions_token(raw.http, check),
             log: log(&raw.log, check),
             grace: check.duration("shutdown.grace", &raw.shutdown.grace),
             pbx: pbx::settings(raw.pbx, check),
@@ -94,6 +102,7 @@ impl Parts {
             pbx_name: self.pbx_name?,
             worker_name: self.worker_name?,
             http_listen: self.http_listen,
+            actions_token: self.actions_token,
             log: self.log?,
             grace: self.grace?,
             patience: self.patience?,
@@ -116,12 +125,36 @@ fn jobs(max_age: &str, dry_run: bool, check: &mut Check) -> Option<wire::job::Se
 }
 
 /// `None`: off.
-fn http_listen(text: &str, check: &mut Check) -> Option<SocketAddr> {
+pub(super) fn http_listen(text: &str, check: &mut Check) -> Option<SocketAddr> {
     if text.is_empty() {
         return None;
     }
     let expected = "an IP address and a port such as 127.0.0.1:9464 or [::]:9464, or \"\" for off";
     check.known("http.listen", text, text.parse().ok(), expected)
+}
+
+/// `None`: off.
+fn actions_token(raw: raw::Http, check: &mut Check) -> Option<SecretString> {
+    if !raw.actions {
+        return None;
+    }
+    let is_given = raw.actions_token.is_some() || raw.actions_token_file.is_some();
+    let expected = format!("at least {TOKEN_CHARS_MIN} printable ASCII characters without spaces");
+    if !is_given {
+        let wrong = "is missing, and http.actions is true";
+        check.refuse("http.actions_token", wrong, &expected);
+    }
+    let token = check.secret(
+        "http.actions_token",
+        raw.actions_token,
+        raw.actions_token_file,
+    )?;
+    let fits = token.len() >= TOKEN_CHARS_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        let wrong = "is too short or holds a character that no token has";
+        check.refuse("http.actions_token", wrong, expected);
+    }
+    fits.then(|| token.into())
 }
 
 fn log(raw: &raw::Log, check: &mut Check) -> Option<telemetry::Settings> {

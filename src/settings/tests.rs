@@ -75,7 +75,7 @@ fn every_default_is_the_one_of_contract_7() {
         "dead": { "exchange": "clockout.dead", "queue": "clockout.dead" },
         "topology": { "declare": true },
         "policy": { "actions": ["pause", "remove"], "remove_queues": ["*"], "dry_run": false },
-        "http": { "listen": "127.0.0.1:9464" },
+        "http": { "listen": "127.0.0.1:9464", "actions": false, "actions_token": null, "actions_token_file": null },
         "log": { "format": "text", "filter": "info" },
         "shutdown": { "grace": "30s" },
         "watchdog": { "patience": "1m" },
@@ -122,6 +122,31 @@ fn the_defaults_mean_what_they_say() {
             .worker_name
             .ends_with(&format!("-{}", std::process::id()))
     );
+}
+
+#[test]
+fn actions_need_a_token_that_nobody_guesses() {
+    const ON: (&str, &str) = ("CLOCKOUT_HTTP_ACTIONS", "true");
+    const TOKEN: &str = "CLOCKOUT_HTTP_ACTIONS_TOKEN";
+    assert!(load(&[URL]).unwrap().actions_token.is_none());
+    let off = load(&[URL, (TOKEN, "0123456789abcdef")]).unwrap();
+    assert!(off.actions_token.is_none());
+    let on = load(&[URL, ON, (TOKEN, "0123456789abcdef")]).unwrap();
+    assert_eq!(
+        on.actions_token.unwrap().expose_secret(),
+        "0123456789abcdef"
+    );
+    let missing = lines(load(&[URL, ON]));
+    assert!(
+        missing[0].starts_with("http.actions_token is missing"),
+        "{missing:?}"
+    );
+    for weak in ["", "short", "a token with spaces in it"] {
+        let lines = lines(load(&[URL, ON, (TOKEN, weak)]));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("http.actions_token"), "{lines:?}");
+        assert!(weak.is_empty() || !lines[0].contains(weak), "{lines:?}");
+    }
 }
 
 #[test]

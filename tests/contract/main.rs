@@ -24,6 +24,7 @@
     reason = "tests read their environment and measure real time"
 )]
 
+mod actions;
 mod breaker;
 mod broker;
 mod check;

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clockout::engine::batch::Cause;
-use clockout::engine::job::{Action, OutcomeId};
+use clockout::engine::job::{Action, OutcomeId, PbxQueue};
 use clockout::engine::outcome::{Code, Outcome};
 use clockout::engine::{Disposition, Effect, Engine, Event, Now, Published, Settings, TellId};
 
@@ -67,6 +67,10 @@ struct Process {
     /// Outcomes published and not yet answered.
     telling: BTreeMap<TellId, OutcomeId>,
     tells_ever: BTreeMap<TellId, OutcomeId>,
+    /// Somebody wants no new deliveries.
+    paused: bool,
+    /// Somebody wants what waits for this PBX queue to leave, in this step.
+    flushed: Option<PbxQueue>,
     stopping: bool,
     grace_ended: bool,
     drained: bool,
@@ -136,6 +140,9 @@ impl Oracle {
                     .for_each(Obligation::lose_tickets);
             }
             Event::Tick => {}
+            Event::Paused { paused } => process.paused = *paused,
+            Event::BreakerClosed => process.calls.breaker_closed(),
+            Event::Flushed { queue } => process.flushed = Some(*queue),
             Event::StopRequested => process.stopping = true,
             Event::GraceEnded => {
                 process.grace_ended = true;
@@ -175,7 +182,7 @@ impl Oracle {
         match effect {
             Effect::Intake { open } => {
                 assert!(
-                    !(*open && process.stopping),
+                    !(*open && (process.stopping || process.paused)),
                     "takes new deliveries after it was told to stop"
                 );
             }
@@ -273,6 +280,10 @@ impl Oracle {
         );
         process.calls.check_breaker(&snapshot, &self.settings);
         process.calls.check_linger(moment, &process.obligations);
+        if let Some(queue) = process.flushed.take() {
+            let calls = &process.calls;
+            calls.check_flushed(moment, queue, &process.obligations);
+        }
         if process.grace_ended {
             assert!(
                 process.drained,

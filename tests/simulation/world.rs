@@ -3,6 +3,7 @@
 //! Everything follows from the seed: no clock, no threads, no maps of random order. What is right and wrong is the
 //! [`Oracle`]'s business.
 
+mod orders;
 mod shell;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::faults::{Swarm, up_to};
 use crate::oracle::{Met, Oracle};
 use crate::pbx::{Outage, Pbx};
 use crate::producer::Producer;
+use orders::Order;
 use shell::Process;
 
 /// How long, in virtual time, everything may take to drain once the faults have ended.
@@ -63,6 +65,9 @@ enum Occurrence {
         process: u32,
     },
     ProcessStarts,
+    Ordered {
+        order: Order,
+    },
 }
 
 pub(crate) struct World {
@@ -85,6 +90,7 @@ pub(crate) struct World {
 pub(crate) fn run(seed: u64, trace: bool) -> Met {
     let mut world = World::new(seed, trace);
     world.plan();
+    world.plan_orders(seed);
     world.pass_until(world.swarm.safety_phase, |_| false);
     world.heal();
     let patience = world.now + LIVENESS_BOUND;
@@ -260,6 +266,7 @@ impl World {
             Occurrence::StopRequested => self.request_stop(),
             Occurrence::GraceEnded { .. } => self.step(Event::GraceEnded),
             Occurrence::ProcessStarts => self.start_process(),
+            Occurrence::Ordered { order } => self.step(order.event()),
         }
     }
 
@@ -277,6 +284,7 @@ impl World {
             | Occurrence::OutageBegins { .. }
             | Occurrence::Crashed
             | Occurrence::StopRequested => self.healed,
+            Occurrence::Ordered { order } => self.healed && !order.is_a_relief(),
             Occurrence::Published | Occurrence::OutageEnds | Occurrence::ProcessStarts => false,
         }
     }

@@ -11,10 +11,20 @@ pub struct Answer {
 
 /// Asks the server on this port of the loopback; `None` if none listens, or it does not answer in full.
 pub async fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<Answer> {
+    ask_with(port, (method, path), "", body).await
+}
+
+/// The same with more headers, each with the end of its line.
+pub async fn ask_with(
+    port: u16,
+    (method, path): (&str, &str),
+    headers: &str,
+    body: &str,
+) -> Option<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();

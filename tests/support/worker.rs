@@ -153,6 +153,19 @@ impl Worker {
         http::ask(self.http_port, "GET", path, "").await
     }
 
+    /// Asks for an action with this token.
+    pub async fn act(&self, action: &str, token: &str, body: &str) -> Answer {
+        let headers = format!("authorization: Bearer {token}\r\n");
+        let path = format!("/actions/{action}");
+        let answer = http::ask_with(self.http_port, ("POST", &path), &headers, body).await;
+        answer.expect("an answer")
+    }
+
+    /// Where its admin side listens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
+    }
+
     /// `TERM`, `INT`, `KILL`, …
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -s {name} {}", self.child.id());

@@ -85,6 +85,12 @@ impl Entry {
             waiters: Vec::with_capacity(1),
         }
     }
+
+    /// Most calls that one of its jobs has behind it.
+    pub(super) fn calls(&self) -> u32 {
+        let calls = self.waiters.iter().map(|waiter| waiter.progress.calls);
+        calls.max().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Default)]

@@ -139,9 +139,14 @@ impl Shelves {
         self.later.len()
     }
 
+    /// Entries that may leave.
+    pub(super) fn ready(&self) -> usize {
+        self.pause.len() + self.remove.len()
+    }
+
     /// Entries that could be called if time were no object.
     pub(super) fn len(&self) -> usize {
         let split: usize = self.splits.iter().map(|group| group.agents.len()).sum();
-        self.pause.len() + self.remove.len() + self.later.len() + split
+        self.ready() + self.later.len() + split
     }
 }

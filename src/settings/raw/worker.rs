@@ -28,18 +28,27 @@ impl Default for Policy {
     }
 }
 
-/// Probes, metrics and status over HTTP.
+/// Probes, metrics, status and the page over HTTP.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::settings) struct Http {
     /// Address and port to listen on. "": off.
     pub(in crate::settings) listen: String,
+    /// Whether an operator who knows the token may pause, resume, close the breaker and flush PBX queues.
+    pub(in crate::settings) actions: bool,
+    /// The token, 16 printable characters or more. Secret.
+    pub(in crate::settings) actions_token: Option<String>,
+    /// A file that holds the token, instead of `actions_token`.
+    pub(in crate::settings) actions_token_file: Option<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:9464".to_owned(),
+            actions: false,
+            actions_token: None,
+            actions_token_file: None,
         }
     }
 }

@@ -77,36 +77,16 @@ pub(super) struct Called {
 }
 
 impl Called {
-    const ANSWERED: &str = "answered";
-    const REFUSED: &str = "refused";
-    const TRANSIENT: &str = "transient";
-    const AMBIGUOUS: &str = "ambiguous";
-    const FAULT: &str = "fault";
-
     pub(super) fn new(action: Action, result: &CallResult) -> Self {
-        let result = match result {
-            CallResult::Answered(_) => Self::ANSWERED,
-            CallResult::Refused { .. } => Self::REFUSED,
-            CallResult::Transient { .. } => Self::TRANSIENT,
-            CallResult::Ambiguous { .. } => Self::AMBIGUOUS,
-            CallResult::Fault { .. } => Self::FAULT,
-        };
         Self {
             action: action.as_str(),
-            result,
+            result: result.kind(),
         }
     }
 
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let results = [
-            Self::ANSWERED,
-            Self::REFUSED,
-            Self::TRANSIENT,
-            Self::AMBIGUOUS,
-            Self::FAULT,
-        ];
-        Action::ALL.into_iter().flat_map(move |action| {
-            results.map(|result| Self {
+        Action::ALL.into_iter().flat_map(|action| {
+            CallResult::KINDS.map(|result| Self {
                 action: action.as_str(),
                 result,
             })

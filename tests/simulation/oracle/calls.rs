@@ -151,6 +151,29 @@ impl Calls {
         self.health.check_breaker(snapshot, settings);
     }
 
+    /// Somebody closed the breaker.
+    pub(super) fn breaker_closed(&mut self) {
+        self.health.closed();
+    }
+
+    /// After a flush nothing waits for its PBX queue that could leave.
+    pub(super) fn check_flushed(
+        &self,
+        moment: Moment<'_>,
+        queue: PbxQueue,
+        obligations: &Obligations,
+    ) {
+        let busy = |call: &Call| call.batch.queue == queue;
+        let full = self.in_flight.len() >= moment.settings.max_in_flight.get();
+        if full || self.in_flight.values().any(busy) || !self.health.permits(moment) {
+            return;
+        }
+        let mut here = obligations.values().filter(|o| o.job.queue == queue);
+        if let Some(waiting) = here.find(|o| o.asks(moment)) {
+            panic!("not flushed: {waiting}");
+        }
+    }
+
     /// Where nothing stands in the way of a call, no job waits longer than `batch.linger`.
     pub(super) fn check_linger(&self, moment: Moment<'_>, obligations: &Obligations) {
         let full = self.in_flight.len() >= moment.settings.max_in_flight.get();

@@ -77,6 +77,12 @@ impl Health {
         self.held_back_until = self.held_back_until.max(until);
     }
 
+    /// Somebody closed the breaker: whatever the PBX has done so far does not count any more.
+    pub(super) fn closed(&mut self) {
+        self.open = false;
+        self.failures_in_a_row = 0;
+    }
+
     /// Whether nothing but a lane or a slot could hold a call back now.
     pub(super) fn permits(&self, moment: Moment<'_>) -> bool {
         let unpaced = moment.settings.max_calls_per_second.is_none();

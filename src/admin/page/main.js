@@ -1,0 +1,196 @@
+// Shows the worker's status, as it comes, in the page's places.
+
+import { offer } from "./actions.js";
+import { plot } from "./plot.js";
+import { Rows, say } from "./rows.js";
+import { follow } from "./stream.js";
+import { clock, milliseconds, number, perSecond, plural, seconds } from "./words.js";
+
+/** Most PBX queues shown at a time; the filter finds the others. */
+const QUEUES_SHOWN = 50;
+
+const place = (id) => document.getElementById(id);
+const rows = {
+  queues: new Rows("queues"),
+  failures: new Rows("failures"),
+  batches: new Rows("batches"),
+  errors: new Rows("errors"),
+};
+
+/** What somebody wanted so; of several the worker names the weightiest last. */
+const WANTED = { paused: "Paused", draining: "Stopping" };
+
+/** Is it green, and if not, why? The first thing to know. */
+function showVerdict({ ready, reasons, stalled, history, held }) {
+  const why = reasons.map(({ message }) => message);
+  if (stalled !== null) {
+    verdict("bad", "Stuck: to be restarted", [stalled, ...why]);
+  } else if (reasons.some(({ code }) => !(code in WANTED))) {
+    verdict("bad", "In trouble", why);
+  } else if (!ready) {
+    verdict("warn", WANTED[reasons.at(-1).code], why);
+  } else {
+    const idle = held === 0 && history.received.slice(-5).every((count) => count === 0);
+    verdict("good", idle ? "All is well; no jobs just now" : "All is well; jobs flow", []);
+  }
+}
+
+function verdict(state, word, why) {
+  const box = place("verdict");
+  if (box.dataset.state !== state) {
+    box.dataset.state = state;
+  }
+  say(place("verdict-word"), word);
+  const list = place("reasons");
+  const shown = Array.from(list.children, (item) => item.textContent);
+  // A live region: what is written anew is read out again.
+  if (why.join("\n") !== shown.join("\n")) {
+    list.replaceChildren(...why.map((text) => withText("li", text)));
+  }
+  document.title = `${word} – clockout`;
+}
+
+function withText(name, text) {
+  const element = document.createElement(name);
+  element.textContent = text;
+  return element;
+}
+
+function showIdentity({ worker, pbx, version, uptime_seconds }) {
+  say(place("pbx"), `PBX ${pbx}`);
+  say(place("identity"), `${worker} · version ${version} · up ${seconds(uptime_seconds)}`);
+}
+
+function showNow({ history, held, calls_in_flight, totals }) {
+  say(place("received-rate"), perSecond(history.received));
+  say(place("outcome-rate"), perSecond(history.outcomes));
+  say(place("held"), number(held));
+  say(place("calls"), number(calls_in_flight));
+  say(place("dead-letters"), number(totals.dead_letters), totals.dead_letters > 0 ? "warn" : "");
+}
+
+function showLinks({ broker, breaker, batches }) {
+  const lost = broker.reconnects > 0 ? `; lost and back ${plural(broker.reconnects, "time", "times")}` : "";
+  if (!broker.connected) {
+    say(place("broker"), `✗ not connected${lost}`, "bad");
+  } else if (!broker.subscribed) {
+    say(place("broker"), `! connected, taking no jobs${lost}`, "warn");
+  } else {
+    say(place("broker"), `✓ connected and subscribed${lost}`, "good");
+  }
+  const last = batches.at(0);
+  if (last === undefined) {
+    say(place("pbx-link"), "not called yet");
+  } else if (last.message === null) {
+    say(place("pbx-link"), `✓ answered at ${clock(last.at)} in ${milliseconds(last.took_ms)}`, "good");
+  } else {
+    say(place("pbx-link"), `✗ ${last.result} at ${clock(last.at)}: ${last.message}`, "bad");
+  }
+  if (breaker.open) {
+    say(place("breaker"), `✗ open, no calls are made: ${breaker.reason}`, "bad");
+  } else {
+    say(place("breaker"), "✓ closed, calls are made", "good");
+  }
+}
+
+const TONES = { succeeded: "good", failed: "bad", invalid: "bad", unknown: "bad" };
+
+function showOutcomes({ totals }) {
+  const list = place("outcomes");
+  for (const [status, count] of Object.entries(totals.outcomes)) {
+    let pair = list.querySelector(`[data-status="${CSS.escape(status)}"]`);
+    if (pair === null) {
+      pair = document.createElement("div");
+      pair.dataset.status = status;
+      pair.append(withText("dt", status.replace("_", " ")), document.createElement("dd"));
+      list.append(pair);
+    }
+    say(pair.lastElementChild, number(count), count > 0 ? TONES[status] : "");
+  }
+}
+
+let queues = [];
+
+function showQueues() {
+  const wanted = place("queue-filter").value.trim();
+  const found = queues.filter(({ queue }) => queue.includes(wanted));
+  const load = (row) => row.waiting + row.in_flight;
+  found.sort((a, b) => load(b) - load(a) || a.queue.localeCompare(b.queue, "en", { numeric: true }));
+  if (rows.queues.isHeld) {
+    // Nothing moves under the reader's hand: what is shown stays where it is.
+    found.sort((a, b) => rows.queues.position(a.queue) - rows.queues.position(b.queue));
+  }
+  const shown = found.slice(0, QUEUES_SHOWN);
+  rows.queues.show(
+    shown.map(({ queue, waiting, retrying, in_flight }) => ({
+      key: queue,
+      cells: [queue, number(waiting), number(retrying), number(in_flight)],
+    })),
+  );
+  const all = plural(found.length, "queue", "queues");
+  say(place("queues-shown"), shown.length < found.length ? `the busiest ${shown.length} of ${all}` : all);
+}
+
+function showTables({ batches, failures, last_errors }) {
+  rows.batches.show(
+    batches.map((batch) => ({
+      key: String(batch.batch),
+      cells: [
+        clock(batch.at),
+        batch.queue,
+        batch.action,
+        `${batch.done} of ${batch.agents}`,
+        String(batch.attempt),
+        milliseconds(batch.waited_ms),
+        milliseconds(batch.took_ms),
+        batch.cause,
+        batch.message === null ? result(batch) : { text: `${batch.result}: ${batch.message}`, tone: "bad" },
+      ],
+    })),
+  );
+  rows.failures.show(
+    failures.map(({ at, count, action, queue, status, code, message }) => ({
+      key: JSON.stringify([action, queue, code, message]),
+      cells: [
+        clock(at),
+        message ?? "–",
+        action === null ? "not readable" : `${action} on ${queue ?? "no queue"}`,
+        { text: `${status}: ${code}`, tone: "bad" },
+        number(count),
+      ],
+    })),
+  );
+  rows.errors.show(
+    last_errors.toReversed().map(({ at, message }) => ({ key: `${at} ${message}`, cells: [clock(at), message] })),
+  );
+}
+
+function result({ result, done, agents }) {
+  return { text: result, tone: done === agents ? "good" : "warn" };
+}
+
+function show(status) {
+  document.body.classList.remove("stale");
+  queues = status.queues;
+  showVerdict(status);
+  showIdentity(status);
+  showNow(status);
+  showLinks(status);
+  offer(status);
+  showOutcomes(status);
+  showQueues();
+  showTables(status);
+  plot(status.history);
+}
+
+function showSilence(last) {
+  document.body.classList.add("stale");
+  if (last === null) {
+    verdict("lost", "No word from the worker yet", []);
+  } else {
+    verdict("lost", "No word from the worker any more", [`what is shown is as of ${clock(last)}; trying on`]);
+  }
+}
+
+place("queue-filter").addEventListener("input", showQueues);
+follow(show, showSilence);

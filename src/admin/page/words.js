@@ -1,0 +1,57 @@
+// Numbers and times in words.
+
+/** Seconds that a rate is the mean of. */
+const RATE_SECONDS = 3;
+
+const NUMBER = new Intl.NumberFormat("en");
+const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+export function number(count) {
+  return NUMBER.format(count);
+}
+
+/** The mean of the latest seconds. */
+export function perSecond(counts) {
+  const latest = counts.slice(-RATE_SECONDS);
+  const sum = latest.reduce((sum, count) => sum + count, 0);
+  const mean = latest.length === 0 ? 0 : sum / latest.length;
+  return mean < 10 && !Number.isInteger(mean) ? mean.toFixed(1) : number(Math.round(mean));
+}
+
+/** A time, as RFC 3339 or a date, in the reader's own time zone. */
+export function clock(time) {
+  return TIME.format(new Date(time));
+}
+
+export function milliseconds(ms) {
+  if (ms < 1000) {
+    return `${ms} ms`;
+  }
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : seconds(Math.round(ms / 1000));
+}
+
+/** Two units at most: `3 h 12 min`. */
+export function seconds(count) {
+  const units = [
+    [86_400, "d"],
+    [3600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
+  const first = units.findIndex(([size]) => count >= size);
+  if (first < 0) {
+    return "0 s";
+  }
+  const [size, unit] = units[first];
+  const words = [`${Math.floor(count / size)} ${unit}`];
+  const [smaller, smallerUnit] = units[first + 1] ?? [0, ""];
+  const rest = smaller === 0 ? 0 : Math.floor((count % size) / smaller);
+  if (rest > 0) {
+    words.push(`${rest} ${smallerUnit}`);
+  }
+  return words.join(" ");
+}
+
+export function plural(count, one, many) {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,97 @@
+//! The page of a real worker, on a real RabbitMQ, with a simulated PBX: a shift end, an outage, the recovery.
+
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::support::{Stage, stage};
+
+const QUEUES: usize = 12;
+const AGENTS: usize = 40;
+
+/// Everybody of each queue leaves.
+async fn end_shift(stage: &Stage, shift: &str) {
+    let jobs = (0..QUEUES * AGENTS).map(|number| {
+        let queue = (10_000 + 100 * (number % QUEUES)).to_string();
+        let agent = (500 + number / QUEUES).to_string();
+        let id = format!("{shift}/{queue}/{agent}");
+        json!({"job_id": id, "action": "pause", "queue": queue, "agent": agent})
+    });
+    stage.send_all(jobs).await;
+}
+
+/// How many outcomes with this status the page shows.
+fn told(status: &str) -> String {
+    format!("document.querySelector('[data-status={status}] dd').textContent")
+}
+
+#[tokio::test]
+async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload() {
+    let stage = stage().await;
+    let slow = json!({"match": {}, "effect": {"latency": {"ms": 1500, "jitter_ms": 1000}}});
+    let unknown = json!({
+        "match": {"queue": "10300", "agent": "507"},
+        "effect": {"item": {"fail": {"text": "No such queue"}}}
+    });
+    let odd = json!({
+        "match": {"agent": "511"},
+        "effect": {"item": {"fail": {"text": "Interface not found"}}}
+    });
+    stage.faults(json!([slow, unknown, odd]));
+    let worker = stage
+        .worker()
+        .set("worker.name", "clockout-1")
+        .set("batch.max_agents", "15")
+        .set("breaker.cooldown", "500ms")
+        .set("breaker.cooldown_max", "500ms")
+        .start()
+        .await;
+    let Some(browser) = Browser::open(&worker.url()).await else {
+        return;
+    };
+    browser
+        .shows("verdict", "All is well; no jobs just now")
+        .await;
+    browser.ask("window.loadedOnce = true").await;
+
+    end_shift(&stage, "evening").await;
+    browser
+        .comes("document.querySelectorAll('#queues tr').length >= 10")
+        .await;
+    browser
+        .comes("document.querySelectorAll('#batches tr').length >= 10")
+        .await;
+    browser.shows("verdict", "All is well; jobs flow").await;
+    browser.look_over("shift-end").await;
+    let done = QUEUES * AGENTS - QUEUES - 1;
+    browser
+        .comes(&format!("{} === '{done}'", told("succeeded")))
+        .await;
+    browser
+        .comes(&format!("{} === '{}'", told("failed"), QUEUES + 1))
+        .await;
+    browser.shows("failures", "No such queue").await;
+    browser.shows("failures", "not_member").await;
+    browser
+        .shows("dead-letters", &(QUEUES + 1).to_string())
+        .await;
+    browser.shows("queues-shown", "0 queues").await;
+
+    stage.faults(json!([{"match": {}, "effect": {"call": {"status": {"code": 503}}}}]));
+    end_shift(&stage, "night").await;
+    browser.shows("verdict", "In trouble").await;
+    browser.shows("breaker", "open, no calls are made").await;
+    browser
+        .comes("document.title.startsWith('In trouble')")
+        .await;
+    browser.look_over("outage").await;
+
+    stage.faults(json!([]));
+    browser.shows("verdict", "All is well").await;
+    browser.shows("breaker", "closed").await;
+    let all = done + QUEUES * AGENTS;
+    browser
+        .comes(&format!("{} === '{all}'", told("succeeded")))
+        .await;
+    assert_eq!(browser.ask("window.loadedOnce").await, true);
+    assert_eq!(browser.complaints().await, Vec::<Value>::new());
+}
