@@ -13,6 +13,7 @@ mod run;
 mod schema;
 mod send;
 mod signals;
+mod status;
 mod terminal;
 mod values;
 mod watch;
@@ -40,6 +41,7 @@ enum Command {
     PbxSim(pbx_sim::Arguments),
     Send(send::Arguments),
     Watch(watch::Arguments),
+    Status(status::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -109,6 +111,7 @@ pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
         Command::Send(arguments) => runtime()?.block_on(send::execute(arguments)),
         Command::Watch(arguments) => runtime()?.block_on(watch::execute(arguments)),
+        Command::Status(arguments) => runtime()?.block_on(status::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
         Command::Completions(arguments) => completions::execute(&arguments),
         Command::Man(arguments) => man::execute(&arguments),

@@ -251,12 +251,20 @@ pub struct Engine {
     pressed: Option<Cause>,
     intake_open: bool,
     paused: bool,
-    draining: bool,
-    drained: bool,
+    drain: Drain,
     now: Duration,
     effects: Vec<Effect>,
     /// Empty between steps, kept for its room.
     finished: Vec<Ticket>,
+}
+
+/// How far the worker's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    Unasked,
+    Begun,
+    /// Nothing was held any more.
+    Over,
 }
 
 type LaneId = usize;
@@ -322,8 +330,7 @@ impl Engine {
             pressed: None,
             intake_open: true,
             paused: false,
-            draining: false,
-            drained: false,
+            drain: Drain::Unasked,
             now: Duration::ZERO,
             effects: Vec::new(),
             finished: Vec::new(),
@@ -360,7 +367,7 @@ impl Engine {
             Event::BreakerClosed => self.breaker.close(),
             Event::Flushed { queue } => self.flush(now.elapsed, queue),
             Event::StopRequested => {
-                self.draining = true;
+                self.begin_drain();
                 self.acknowledge();
             }
             Event::GraceEnded => self.give_back(),
@@ -413,7 +420,7 @@ impl Engine {
                 && self.telling.len() == 0
                 && self.next_move().is_none(),
             paused: self.paused,
-            draining: self.draining,
+            draining: self.is_draining(),
         }
     }
 
@@ -461,6 +468,16 @@ impl Engine {
         ))
     }
 
+    fn begin_drain(&mut self) {
+        if self.drain == Drain::Unasked {
+            self.drain = Drain::Begun;
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.drain != Drain::Unasked
+    }
+
     fn look_at_timers(&mut self, now: Now) {
         self.breaker.tick(now.elapsed);
         while let Some((at, id)) = self.alarms.first().copied()
@@ -502,7 +519,7 @@ impl Engine {
     /// Looks whether more company can still come for what gathers; where it cannot, every lane is due.
     fn feel_pressure(&mut self, now: Now) {
         let full = self.acks.len() >= self.settings.prefetch.get() || !self.has_room();
-        let pressed = match (self.draining, full) {
+        let pressed = match (self.is_draining(), full) {
             (true, _) => Some(Cause::Drain),
             (false, true) => Some(Cause::Prefetch),
             (false, false) => None,
@@ -549,7 +566,7 @@ impl Engine {
     /// Unless somebody wants it otherwise, new deliveries are taken while calls may be made; and when the breaker waits for a
     /// probe and nothing is held that could be one.
     fn decide_intake(&mut self) {
-        let open = !self.draining
+        let open = !self.is_draining()
             && !self.paused
             && match self.breaker.permit() {
                 Permit::Call => true,
@@ -563,7 +580,7 @@ impl Engine {
     }
 
     fn acknowledge(&mut self) {
-        let due = self.acks.take(self.now, self.draining);
+        let due = self.acks.take(self.now, self.is_draining());
         self.settle(due, Disposition::Ack);
     }
 
@@ -595,7 +612,7 @@ impl Engine {
     }
 
     fn give_back(&mut self) {
-        self.draining = true;
+        self.begin_drain();
         self.acknowledge();
         let undone = self.acks.void();
         self.settle(undone, Disposition::GiveBack);
@@ -611,8 +628,8 @@ impl Engine {
 
     fn note_drained(&mut self) {
         let empty = self.acks.len() == 0 && self.in_flight.is_empty();
-        if self.draining && empty && !self.drained {
-            self.drained = true;
+        if self.drain == Drain::Begun && empty {
+            self.drain = Drain::Over;
             self.effects.push(Effect::Drained);
         }
     }

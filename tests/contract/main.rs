@@ -47,6 +47,7 @@ mod service_manager;
 mod shards;
 mod silence;
 mod standby;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod turned_away;

@@ -177,7 +177,7 @@ impl Browser {
         bad.cloned().collect()
     }
 
-    /// A command of the DevTools protocol.
+    /// A command of the protocol that the browser's own tools speak.
     pub async fn devtools(&self, method: &str, parameters: Value) -> Value {
         self.issue(
             "goog/cdp/execute",

@@ -1,0 +1,97 @@
+//! Guards `clockout status`: it asks a running worker and shows what that says, once in a pipe, again and again on a
+//! terminal; and says so where there is no worker.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{free_port, stage, within};
+
+const CLOCKOUT: &str = env!("CARGO_BIN_EXE_clockout");
+
+fn status(arguments: &[&str]) -> Output {
+    let mut command = Command::new(CLOCKOUT);
+    let command = command.arg("status").args(arguments).env_clear();
+    command.output().unwrap()
+}
+
+#[tokio::test]
+async fn in_a_pipe_it_says_once_how_the_worker_stands() {
+    let mut stage = stage().await;
+    let failing =
+        json!({"match": {"agent": "7"}, "effect": {"item": {"fail": {"text": "No such queue"}}}});
+    stage.faults(json!([failing]));
+    let worker = stage.worker().set("worker.name", "w-1").start().await;
+    for agent in ["7", "8"] {
+        let job = json!({"job_id": agent, "action": "pause", "queue": "10000", "agent": agent});
+        stage.perform(job).await;
+    }
+    worker
+        .shows(r#"clockout_dead_letters_total{code="no_such_queue"} 1"#)
+        .await;
+    let output = status(&["--url", &worker.url()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        ", w-1, PBX default, up ",
+        "\nall is well\n",
+        "RabbitMQ   connected and subscribed; lost and back 0 times\n",
+        "breaker    closed, calls are made\n",
+        "outcomes   1 failed, 1 succeeded; 1 dead letters\n",
+        "\t1\tpause on 10000\tno_such_queue\tNo such queue\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+
+    let output = status(&["--json", "--url", &worker.url()]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&json["worker"], &json["ready"]),
+        (&"w-1".into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn where_no_worker_answers_it_fails_and_says_where_it_asked() {
+    let port = free_port();
+    let output = status(&["--url", &format!("http://127.0.0.1:{port}")]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("no worker answers at http://127.0.0.1:{port}/status");
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(status(&["--url", "https://worker"]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn on_a_terminal_it_is_drawn_anew_until_it_is_interrupted() {
+    const TOP: &str = "\u{1b}[H\u{1b}[J";
+    const INTERRUPT: &[u8] = b"\x03";
+    let stage = stage().await;
+    let worker = stage.worker().start().await;
+    let command = format!("{CLOCKOUT} status --url {}", worker.url());
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = terminal.stdin.take().unwrap();
+    let mut screen = terminal.stdout.take().unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let (mut shown, mut bytes) = (String::new(), [0; 4096]);
+        let mut interrupted = false;
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            shown += &String::from_utf8_lossy(&bytes[..count]);
+            if shown.matches(TOP).count() >= 3 && !interrupted {
+                keyboard.write_all(INTERRUPT).unwrap();
+                interrupted = true;
+            }
+        }
+        shown
+    });
+    let shown = within("three pictures", reading).await.unwrap();
+    assert!(shown.contains("all is well"), "{shown}");
+    assert_eq!(terminal.wait().unwrap().code(), Some(0));
+}
