@@ -74,11 +74,15 @@ fn value<'t>(tree: &'t Value, key: &str) -> &'t Value {
     key.split('.').fold(tree, |under, name| &under[name])
 }
 
+/// Reads an address, and leaves out what is secret.
+type Reading = fn(&str) -> Result<String, String>;
+
+fn bare(read: Reading, value: &Value) -> Option<Value> {
+    let read = read(value.as_str().unwrap_or_default());
+    read.ok().map(Value::from)
+}
+
 fn shown(key: &str, value: &Value, keys: &Keys, check: &Check) -> Shown {
-    let bare = |read: fn(&str) -> Result<String, String>, value: &Value| {
-        let read = read(value.as_str().unwrap_or_default());
-        read.ok().map(Value::from)
-    };
     let fit = match key {
         _ if value.is_null() => Some(Value::Null),
         "amqp.url" => bare(address::amqp, value),

@@ -22,7 +22,7 @@ pub(super) async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<()
     let answer = channel
         .queue_declare(short(&queue.name), options, arguments)
         .await;
-    judge("declare", format!("queue `{}`", queue.name), answer)
+    judge("declare", &format!("queue `{}`", queue.name), answer)
 }
 
 pub(super) async fn declare_exchange(
@@ -43,7 +43,7 @@ pub(super) async fn declare_exchange(
             arguments,
         )
         .await;
-    judge("declare", format!("exchange `{}`", exchange.name), answer)
+    judge("declare", &format!("exchange `{}`", exchange.name), answer)
 }
 
 /// Taking a binding away needs the same rights as making it.
@@ -74,7 +74,7 @@ pub(super) async fn publish(channel: &Channel, exchange: &str) -> Result<(), Top
     match answer {
         // It takes the right to read from the other one, too, which was looked at later.
         Err(error) if refusal::names(&error, NEVER) => Ok(()),
-        answer => judge("publish to", format!("exchange `{exchange}`"), answer),
+        answer => judge("publish to", &format!("exchange `{exchange}`"), answer),
     }
 }
 
@@ -85,15 +85,15 @@ pub(super) async fn consume(channel: &Channel, queue: &str) -> Result<(), Topolo
     let answer = channel
         .basic_consume(short(queue), NEVER.into(), options, arguments)
         .await;
-    judge("consume", format!("queue `{queue}`"), answer)
+    judge("consume", &format!("queue `{queue}`"), answer)
 }
 
-fn judge<T>(doing: &str, thing: String, answer: lapin::Result<T>) -> Result<(), TopologyError> {
+fn judge<T>(doing: &str, thing: &str, answer: lapin::Result<T>) -> Result<(), TopologyError> {
     let Err(error) = answer else { return Ok(()) };
     let is_due = refusal::is_about_the_thing(&error);
-    let error = explain(thing.clone(), error);
+    let error = explain(thing.to_owned(), error);
     if is_due && !matches!(error, TopologyError::NoPlugin) {
         return Ok(());
     }
-    Err(error.when(doing, &thing))
+    Err(error.when(doing, thing))
 }
