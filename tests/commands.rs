@@ -1,10 +1,6 @@
 //! Commands that need no RabbitMQ, as a user or a script runs them: `config`, `completions`, `man`, and help for all.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of a test fail it, too"
-)]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it, too")]
 
 use std::process::{Command, Output};
 
