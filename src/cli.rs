@@ -5,9 +5,11 @@
 mod check;
 mod completions;
 mod config;
+mod dead;
 mod demo;
 mod man;
 mod outcome;
+mod pace;
 mod pbx_sim;
 mod run;
 mod schema;
@@ -37,6 +39,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Config(config::Arguments),
+    Dead(dead::Arguments),
     Demo(demo::Arguments),
     PbxSim(pbx_sim::Arguments),
     Send(send::Arguments),
@@ -107,6 +110,7 @@ pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(arguments) => run::execute(arguments),
         Command::Check(arguments) => runtime()?.block_on(check::execute(arguments)),
         Command::Config(arguments) => config::execute(arguments),
+        Command::Dead(arguments) => runtime()?.block_on(dead::execute(arguments)),
         Command::Demo(arguments) => runtime()?.block_on(demo::execute(arguments)),
         Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
         Command::Send(arguments) => runtime()?.block_on(send::execute(arguments)),

@@ -21,6 +21,7 @@ const PAGES: [&str; 17] = [
     "CONTRIBUTING.md",
     "docs/contract.md",
     "docs/hardening.md",
+    "docs/mending.md",
     "docs/operating.md",
     "docs/pbx-sim.md",
     "docs/sending.md",

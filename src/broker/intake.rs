@@ -157,23 +157,10 @@ impl Intake {
         Ok(self.merge.add(rest.into_iter().flatten().map(tagged)))
     }
 
-    /// Returns once the queue itself has taken every acknowledgement written on this channel.
-    ///
-    /// RabbitMQ's channel passes on only so many before the queue has answered, keeps the others back, and forgets those
-    /// when it closes. Nothing of AMQP asks for them, but beginning to consume waits for what was passed on; by the time it has
-    /// ended, what was kept back has followed.
+    /// Returns once the queues themselves have taken every acknowledgement written on this channel.
     pub(super) async fn settle(&mut self) -> lapin::Result<()> {
-        let tag = super::short(&format!("settle-{}", self.consumer_name));
-        // Should a queue have no other consumer, at most one delivery comes of it, and goes back unread.
-        self.channel
-            .basic_qos(1, BasicQosOptions { global: false })
-            .await?;
         for queue in &self.queues {
-            let passing = consume(&self.channel, queue, &tag, FieldTable::default()).await?;
-            self.channel
-                .basic_cancel(tag.clone(), BasicCancelOptions { nowait: false })
-                .await?;
-            drop(passing);
+            settle(&self.channel, queue, &self.consumer_name).await?;
         }
         Ok(())
     }
@@ -202,7 +189,26 @@ impl Intake {
     }
 }
 
-async fn consume(
+/// Returns once the queue itself has taken every acknowledgement written on this channel.
+///
+/// RabbitMQ's channel passes on only so many before the queue has answered, keeps the others back, and forgets those
+/// when it closes. Nothing of AMQP asks for them, but beginning to consume waits for what was passed on; by the time it has
+/// ended, what was kept back has followed. Should the queue have no other consumer, at most one delivery comes of it, and goes
+/// back unread with the channel.
+pub(super) async fn settle(channel: &Channel, queue: &str, name: &str) -> lapin::Result<()> {
+    let tag = super::short(&format!("settle-{name}"));
+    channel
+        .basic_qos(1, BasicQosOptions { global: false })
+        .await?;
+    let passing = consume(channel, queue, &tag, FieldTable::default()).await?;
+    channel
+        .basic_cancel(tag, BasicCancelOptions { nowait: false })
+        .await?;
+    drop(passing);
+    Ok(())
+}
+
+pub(super) async fn consume(
     channel: &Channel,
     queue: &str,
     tag: &ShortString,
@@ -283,7 +289,7 @@ pub(super) fn split(Taken { queue, delivery }: Taken, epoch: Epoch) -> (Incoming
     (incoming, held)
 }
 
-fn header<'p>(properties: &'p BasicProperties, name: &str) -> Option<&'p AMQPValue> {
+pub(super) fn header<'p>(properties: &'p BasicProperties, name: &str) -> Option<&'p AMQPValue> {
     properties.headers().as_ref()?.inner().get(name)
 }
 
@@ -293,7 +299,7 @@ fn text(value: &AMQPValue) -> Option<String> {
 }
 
 /// A whole number in whichever of AMQP's kinds the publisher's library chose; text counts too.
-fn count(value: &AMQPValue) -> Option<u32> {
+pub(super) fn count(value: &AMQPValue) -> Option<u32> {
     let whole = value
         .as_long_long_int()
         .or_else(|| value.as_long_int().map(i64::from))

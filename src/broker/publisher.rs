@@ -296,7 +296,7 @@ fn extended(mut table: FieldTable, headers: Vec<(&'static str, String)>) -> Fiel
 
 /// The properties of a message to publish again, but for two that would undo it: RabbitMQ drops a message whose
 /// `expiration` passes, and closes the channel on a `user_id` that is not the publisher's own.
-fn republished(original: &BasicProperties) -> BasicProperties {
+pub(super) fn republished(original: &BasicProperties) -> BasicProperties {
     type Property = (
         Option<ShortString>,
         fn(BasicProperties, ShortString) -> BasicProperties,

@@ -18,11 +18,10 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 
 use super::{Names, Settings, short};
-use refusal::explain;
 
 pub(super) use inspection::inspect;
 pub(super) use left_over::LeftOver;
-pub(super) use refusal::TopologyError;
+pub(super) use refusal::{TopologyError, explain};
 
 /// How long outcomes that nobody fetched are kept.
 const RESULTS_TTL_MS: i32 = 7 * 24 * 60 * 60 * 1000;

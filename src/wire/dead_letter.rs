@@ -1,9 +1,29 @@
-//! What a dead letter's headers say beside the original message (CONTRACT §6).
+//! What a dead letter's headers say beside the original message (CONTRACT §6): written by the worker, read by
+//! `clockout dead`.
+
+mod account;
+mod revival;
 
 use super::excerpt::excerpt;
 use super::time::Rfc3339;
 use crate::engine::DeadLetter;
 use crate::engine::job::Agent;
+
+pub use account::Account;
+pub use revival::{Revival, revived};
+
+const STATUS: &str = "clockout-status";
+const CODE: &str = "clockout-code";
+const MESSAGE: &str = "clockout-message";
+const AGENTS: &str = "clockout-agents";
+const ATTEMPTS: &str = "clockout-attempts";
+const AT: &str = "clockout-at";
+
+/// The headers that the worker adds to make a job a dead letter.
+pub const HEADERS: [&str; 6] = [STATUS, CODE, MESSAGE, AGENTS, ATTEMPTS, AT];
+
+/// The header that counts how often a job came back from the dead letters. It stays with the job.
+pub const REPLAY: &str = "clockout-replay";
 
 /// Properties and headers of a message share one AMQP frame, so a PBX's text must not fill it.
 const MESSAGE_CHARS_MAX: usize = 1000;
@@ -13,12 +33,12 @@ pub fn headers(letter: &DeadLetter) -> Vec<(&'static str, String)> {
     let agents: Vec<&str> = letter.agents.iter().map(Agent::as_str).collect();
     let message = letter.message.as_deref().unwrap_or_default();
     vec![
-        ("clockout-status", letter.code.status().to_string()),
-        ("clockout-code", letter.code.to_string()),
-        ("clockout-message", excerpt(message, MESSAGE_CHARS_MAX)),
-        ("clockout-agents", agents.join(",")),
-        ("clockout-attempts", letter.attempts.to_string()),
-        ("clockout-at", Rfc3339(letter.at).to_string()),
+        (STATUS, letter.code.status().to_string()),
+        (CODE, letter.code.to_string()),
+        (MESSAGE, excerpt(message, MESSAGE_CHARS_MAX)),
+        (AGENTS, agents.join(",")),
+        (ATTEMPTS, letter.attempts.to_string()),
+        (AT, Rfc3339(letter.at).to_string()),
     ]
 }
 
@@ -51,6 +71,7 @@ mod tests {
             headers(&letter),
             expected.map(|(name, value)| (name, value.to_owned()))
         );
+        assert_eq!(expected.map(|(name, _)| name), HEADERS);
     }
 
     #[test]

@@ -72,6 +72,27 @@ struct Received<'a> {
     now: Timestamp,
 }
 
+/// What could be read of a message, whether or not it is a valid job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    pub job_id: Option<JobId>,
+    pub action: Option<Action>,
+    pub queue: Option<PbxQueue>,
+    pub agents: Vec<Agent>,
+}
+
+/// Looks into a message without judging it.
+pub fn glimpse(message: &Incoming) -> Glimpse {
+    let reading = Reading::of(message);
+    let agents = reading.agents.as_ref().ok();
+    Glimpse {
+        job_id: known(&reading.job_id).flatten(),
+        action: known(&reading.action),
+        queue: known(&reading.queue),
+        agents: agents.map(Agents::all).unwrap_or_default(),
+    }
+}
+
 impl Reading {
     fn job(&self, received: Received<'_>, name: &mut dyn FnMut() -> JobId) -> Result<Job, Problem> {
         if let Some(problem) = self.problem() {

@@ -35,6 +35,7 @@ mod harness;
 mod jobs;
 mod lifecycle;
 mod long_outages;
+mod mending;
 mod order;
 mod outages;
 mod outcomes;

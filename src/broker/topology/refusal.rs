@@ -57,7 +57,7 @@ const ACCESS_REFUSED: u16 = 403;
 const COMMAND_INVALID: u16 = 503;
 
 /// What lapin says of an attempt to set up `thing`.
-pub(super) fn explain(thing: String, error: lapin::Error) -> TopologyError {
+pub(in crate::broker) fn explain(thing: String, error: lapin::Error) -> TopologyError {
     let ErrorKind::ProtocolError(refusal) = error.kind() else {
         return TopologyError::Failed {
             thing,

@@ -119,6 +119,12 @@ impl Agents {
         Self { first, others }
     }
 
+    pub(super) fn all(&self) -> Vec<Agent> {
+        std::iter::once(self.first)
+            .chain(self.others.iter().copied())
+            .collect()
+    }
+
     /// The agent, if there is only one.
     pub(super) fn single(&self) -> Option<Agent> {
         self.others.is_empty().then_some(self.first)
