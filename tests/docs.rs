@@ -14,7 +14,7 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "README.md",
     "README.fa.md",
     "ARCHITECTURE.md",

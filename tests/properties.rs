@@ -310,7 +310,7 @@ proptest! {
         run.deliver(job(0, Action::Pause, 0, &[0]), false);
         run.wait(Duration::from_millis(millis));
         run.deliver(job(1, Action::Pause, 0, &[1]), false);
-        run.wait(LINGER - run.now);
+        run.wait(LINGER.saturating_sub(run.now));
         let mut waited = LINGER;
         for attempt in 1..=failures {
             let batch = run.calls.last().cloned().expect("a call");

@@ -45,7 +45,7 @@ pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     super::runtime()?.block_on(async {
         let stop = Stop::default();
         let signals = heed_signals(stop.clone())?;
-        let ended = work(settings, stop).await;
+        let ended = Box::pin(work(settings, stop)).await;
         signals.abort();
         Ok(match ended? {
             Ended::Drained => Exit::Done,

@@ -59,6 +59,7 @@ pub(crate) struct Oracle {
 }
 
 /// What is owed by, and known of, the process that lives now. A crash forgets it, as the worker does.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 struct Process {
     obligations: Obligations,

@@ -19,7 +19,7 @@ pub(super) struct Choice {
     /// Only letters of these jobs; or single letters by their own name, as `list` shows it (@…).
     #[arg(value_name = "JOB_ID")]
     pub(super) ids: Vec<String>,
-    /// Only letters with this code, such as exhausted or not_member; _ for those that have none.
+    /// Only letters with this code, such as exhausted or `not_member`; _ for those that have none.
     #[arg(long, value_name = "C", value_delimiter = ',')]
     code: Vec<String>,
     /// Only letters with this status.

@@ -44,7 +44,7 @@ pub(super) struct Arguments {
 
 /// Serialises as what `clockout dead drop --json` prints.
 #[derive(Debug, Default, Serialize)]
-struct Dropped {
+struct Count {
     letters: u64,
     dropped: u64,
     dry_run: bool,
@@ -54,9 +54,9 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let desk = Desk::open(arguments.common).await?;
     let mut walk = desk.walk(&arguments.which.choice).await?;
     let mut groups = Groups::default();
-    let mut count = Dropped {
+    let mut count = Count {
         dry_run: !arguments.yes,
-        ..Dropped::default()
+        ..Count::default()
     };
     let through = if arguments.yes {
         take(&mut walk, Pace::new(arguments.rate), &mut count).await
@@ -84,7 +84,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-async fn take(walk: &mut Walk<'_>, mut pace: Pace, count: &mut Dropped) -> anyhow::Result<()> {
+async fn take(walk: &mut Walk<'_>, mut pace: Pace, count: &mut Count) -> anyhow::Result<()> {
     loop {
         let mut burst = Vec::new();
         while burst.len() < pace.burst()
@@ -103,7 +103,7 @@ async fn take(walk: &mut Walk<'_>, mut pace: Pace, count: &mut Dropped) -> anyho
     }
 }
 
-async fn look(walk: &mut Walk<'_>, groups: &mut Groups, count: &mut Dropped) -> anyhow::Result<()> {
+async fn look(walk: &mut Walk<'_>, groups: &mut Groups, count: &mut Count) -> anyhow::Result<()> {
     while let Some((letter, account)) = walk.next().await? {
         groups.add(&account);
         count.letters += 1;

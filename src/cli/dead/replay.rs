@@ -16,7 +16,7 @@ use super::groups::Groups;
 use super::walk::Walk;
 use super::{Desk, json, letters};
 use crate::cli::pace::Pace;
-use crate::cli::terminal::{self, Tone, painted};
+use crate::cli::terminal;
 use crate::cli::{Common, Exit};
 
 const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ Examples:
 ///
 /// Each goes to the jobs exchange as it was, with header clockout-replay counted up, and leaves the dead queue once RabbitMQ
 /// has confirmed it. Cut short at any moment, no job is lost; those that were on the way may be sent twice, and the worker
-/// does a job that it sees twice once. A replayed job is carried out whatever became of it before, within its expires_at.
+/// does a job that it sees twice once. A replayed job is carried out whatever became of it before, within its `expires_at`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
 /// How the jobs are to differ from what they were.
 #[derive(Debug, Clone, Copy, Args)]
 struct Wishes {
-    /// As if requested now: requested_at becomes now and expires_at goes, so that jobs.max_age counts from now.
+    /// As if requested now: `requested_at` becomes now and `expires_at` goes, so that `jobs.max_age` counts from now.
     #[arg(long)]
     now: bool,
     /// As new jobs: each gets a new job id, and has its old one as correlation id unless it has one.
@@ -146,8 +146,8 @@ async fn replay(
             && let Some((letter, account)) = walk.next().await?
         {
             let changes = changes(&letter, &account, wishes, walk.now());
-            let wished = wishes.now || wishes.new_ids;
-            replayed.unchanged += u64::from(wished && changes.body.is_none());
+            let to_change = wishes.now || wishes.new_ids;
+            replayed.unchanged += u64::from(to_change && changes.body.is_none());
             burst.push((letter, changes));
         }
         if burst.is_empty() {

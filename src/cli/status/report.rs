@@ -60,7 +60,8 @@ struct Breaker {
 
 #[derive(Debug, Deserialize)]
 struct Queue {
-    queue: String,
+    #[serde(rename = "queue")]
+    number: String,
     waiting: usize,
     in_flight: usize,
     retrying: usize,
@@ -101,7 +102,7 @@ impl Report {
         let load = |queue: &Queue| queue.waiting + queue.in_flight;
         report
             .queues
-            .sort_by_cached_key(|queue| (Reverse(load(queue)), queue.queue.clone()));
+            .sort_by_cached_key(|queue| (Reverse(load(queue)), queue.number.clone()));
         report.last_errors.reverse();
         Ok(report)
     }
@@ -201,7 +202,7 @@ impl Report {
         let mut table = Table::new(["PBX queue", "waiting", "of them retrying", "under way"]);
         for queue in self.queues.iter().take(most) {
             table.add([
-                Cell::text(&queue.queue),
+                Cell::text(&queue.number),
                 Cell::number(queue.waiting),
                 Cell::number(queue.retrying),
                 Cell::number(queue.in_flight),

@@ -76,7 +76,11 @@ async fn a_replayed_job_is_as_it_came_but_for_the_count() {
     assert_eq!(message.data, job().to_string().into_bytes());
     assert_eq!(message.routing_key.as_str(), "10000");
     let headers = message.properties.headers().as_ref().unwrap();
-    let names: Vec<_> = headers.inner().keys().map(|name| name.as_str()).collect();
+    let names: Vec<_> = headers
+        .inner()
+        .keys()
+        .map(lapin::types::ShortString::as_str)
+        .collect();
     assert_eq!(
         names
             .iter()

@@ -140,7 +140,11 @@ mod tests {
 
     fn names(parcel: &Parcel) -> Vec<&str> {
         let headers = parcel.properties.headers().as_ref().unwrap();
-        headers.inner().keys().map(|name| name.as_str()).collect()
+        headers
+            .inner()
+            .keys()
+            .map(lapin::types::ShortString::as_str)
+            .collect()
     }
 
     #[test]
