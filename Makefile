@@ -63,6 +63,11 @@ sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to re
 	$(if $(SEEDS),CLOCKOUT_SIM_SEEDS=$(SEEDS)) $(if $(SEED),CLOCKOUT_SIM_SEED=$(SEED)) \
 	  cargo test --test simulation every_seed -- --nocapture
 
+.PHONY: cluster
+cluster: ## Take the nodes of a RabbitMQ cluster away one by one while jobs flow; on an idle machine
+	@scripts/ensure cc rabbitmq
+	cargo test --test chaos cluster -- --ignored --nocapture
+
 .PHONY: chaos soak
 soak: JOBS ?= 20000
 soak: STRIKES ?= 12
