@@ -54,13 +54,15 @@ enum Word {
 /// One consumer for each queue.
 struct Consumers {
     tags: Vec<ShortString>,
+    /// Most deliveries that RabbitMQ leaves unsettled, of each.
+    prefetch: Vec<u16>,
     words: SelectAll<BoxStream<'static, Word>>,
 }
 
 pub(super) struct Intake {
     channel: Channel,
     queues: Vec<String>,
-    /// Of each of them.
+    /// Most deliveries of each of them that may be held.
     prefetch: u16,
     consumer_name: String,
     /// How often consuming was begun on this channel; part of the consumer tag. A quorum queue delivers what is held
@@ -71,7 +73,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Opens the jobs channel; consumes nothing yet. RabbitMQ counts the prefetch per consumer, so each queue gets a part.
+    /// Opens the jobs channel; consumes nothing yet. Each queue gets its part of the prefetch.
     pub(super) async fn new(
         connection: &Connection,
         settings: &Settings,
@@ -80,9 +82,6 @@ impl Intake {
         let channel = connection.create_channel().await?;
         let parts = u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
         let prefetch = (settings.prefetch.get() / parts).max(1);
-        channel
-            .basic_qos(prefetch, BasicQosOptions { global: false })
-            .await?;
         Ok(Self {
             channel,
             queues,
@@ -99,36 +98,76 @@ impl Intake {
         self.channel.clone()
     }
 
-    /// Most deliveries of one queue that RabbitMQ leaves unsettled.
-    pub(super) fn prefetch(&self) -> u16 {
-        self.prefetch
+    /// How many queues there are.
+    pub(super) fn queues(&self) -> usize {
+        self.queues.len()
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.consumers.is_some()
     }
 
-    pub(super) async fn open(&mut self) -> Result<(), IntakeError> {
-        self.consumers = Some(answer(self.subscribe()).await?);
+    /// Whether it consumes with less than the whole prefetch, for what was held when it was opened.
+    pub(super) fn is_narrowed(&self) -> bool {
+        let consumers = self.consumers.iter();
+        consumers
+            .flat_map(|consumers| &consumers.prefetch)
+            .any(|prefetch| *prefetch < self.prefetch)
+    }
+
+    /// Whether another delivery of the queue at this place would come, if it had one, with so many of it held.
+    pub(super) fn has_room(&self, place: usize, held: usize) -> bool {
+        match &self.consumers {
+            Some(consumers) => {
+                let prefetch = consumers.prefetch.get(place).copied().unwrap_or_default();
+                held < usize::from(prefetch)
+            }
+            None => self.may_open(&[held]),
+        }
+    }
+
+    /// Whether few enough are held, of each queue, for a subscription that takes what prefetch leaves to be worth it.
+    ///
+    /// RabbitMQ counts the prefetch per consumer: what is held from the subscription before counts for nothing, and held may
+    /// be twice the prefetch. A quorum queue puts what comes back to it behind what came back before and was not delivered
+    /// again. So should everything come back twice in quick succession, it keeps its order only if the next consumer
+    /// takes all of it at once.
+    pub(super) fn may_open(&self, held: &[usize]) -> bool {
+        let most = usize::from(self.prefetch / 2);
+        held.iter().all(|held| *held <= most)
+    }
+
+    /// Begins to consume; `held` are the deliveries of each queue that are not settled yet. Ask [`Intake::may_open`] first.
+    pub(super) async fn open(&mut self, held: &[usize]) -> Result<(), IntakeError> {
+        self.consumers = Some(answer(self.subscribe(held)).await?);
         Ok(())
     }
 
-    async fn subscribe(&mut self) -> Result<Consumers, IntakeError> {
+    async fn subscribe(&mut self, held: &[usize]) -> Result<Consumers, IntakeError> {
         self.subscriptions += 1;
         let mut consumers = Consumers {
             tags: Vec::with_capacity(self.queues.len()),
+            prefetch: Vec::with_capacity(self.queues.len()),
             words: SelectAll::new(),
         };
         let ranks = ranks(self.queues.len(), &self.consumer_name);
-        for ((place, queue), rank) in self.queues.iter().enumerate().zip(ranks) {
+        let queues = self.queues.iter().zip(held).zip(ranks).enumerate();
+        for (place, ((queue, held), rank)) in queues {
             let mut arguments = FieldTable::default();
             if self.queues.len() > 1 {
                 arguments.insert("x-priority".into(), AMQPValue::LongInt(rank));
             }
             let tag = format!("{}-{rank}-{}", self.subscriptions, self.consumer_name);
             let tag = super::short(&tag);
+            let held = u16::try_from(*held).unwrap_or(u16::MAX);
+            // 0 would mean no limit.
+            let prefetch = self.prefetch.saturating_sub(held).max(1);
+            self.channel
+                .basic_qos(prefetch, BasicQosOptions { global: false })
+                .await?;
             let consumer = consume(&self.channel, queue, &tag, arguments).await?;
             consumers.tags.push(tag);
+            consumers.prefetch.push(prefetch);
             consumers.words.push(words(consumer, place));
         }
         Ok(consumers)
@@ -136,7 +175,7 @@ impl Intake {
 
     /// Stops consuming. What RabbitMQ had sent until then comes back from here.
     pub(super) async fn close(&mut self) -> Result<Vec<Taken>, IntakeError> {
-        let Some(Consumers { tags, words }) = self.consumers.take() else {
+        let Some(Consumers { tags, words, .. }) = self.consumers.take() else {
             return Ok(Vec::new());
         };
         let stop = async {

@@ -61,9 +61,19 @@ impl Receipts {
         self.ever.get(&queue).copied().unwrap_or_default()
     }
 
-    pub(super) fn held_now(&self, queue: usize) -> usize {
-        let of_queue = self.held.values().filter(|held| held.queue == queue);
-        of_queue.count()
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// How many are held of each of so many queues. Looks at each delivery.
+    pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
+        let mut counts = vec![0; queues];
+        for held in self.held.values() {
+            if let Some(count) = counts.get_mut(held.queue) {
+                *count += 1;
+            }
+        }
+        counts
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.

@@ -142,17 +142,14 @@ impl Session {
 
     /// Serves until the worker wants the end (`Ok`) or something fails.
     pub(super) async fn run(&mut self, desk: &mut Desk) -> Result<(), SessionError> {
-        self.turn_intake(desk).await?;
         loop {
+            self.turn_intake(desk).await?;
             self.start_settling();
             tokio::select! {
                 command = desk.commands.recv() => match command {
                     Some(Command::Publish { epoch, publications }) => self.publish(epoch, publications),
                     Some(Command::Settle { settlements }) => self.settle(settlements),
-                    Some(Command::Intake { open }) => {
-                        desk.intake_open = open;
-                        self.turn_intake(desk).await?;
-                    }
+                    Some(Command::Intake { open }) => desk.intake_open = open,
                     Some(Command::Finish) => desk.finishing = true,
                     Some(Command::Close) | None => return Ok(()),
                 },
@@ -200,21 +197,34 @@ impl Session {
         self.intake.settle().await.ok();
     }
 
+    /// Brings consuming in line with what the worker wants of it.
     async fn turn_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
-        if desk.finishing {
-            return Ok(());
-        }
+        let all_written = self.receipts.is_flushed() && self.settling.is_none();
         match (self.intake.is_open(), desk.intake_open) {
-            (false, true) => {
-                self.intake.open().await?;
-                desk.tell(Event::Subscribed { subscribed: true }).await;
-            }
+            _ if desk.finishing => {}
+            (false, true) if all_written => self.open_intake(desk).await?,
             (true, false) => {
                 let rest = self.intake.close().await?;
                 self.deliver(rest, desk).await;
                 desk.tell(Event::Subscribed { subscribed: false }).await;
             }
-            (true, true) | (false, false) => {}
+            (true, true)
+                if all_written && self.receipts.is_empty() && self.intake.is_narrowed() =>
+            {
+                let rest = self.intake.close().await?;
+                self.deliver(rest, desk).await;
+                self.open_intake(desk).await?;
+            }
+            (true, true) | (false, _) => {}
+        }
+        Ok(())
+    }
+
+    async fn open_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
+        let held = self.receipts.held_by_queue(self.intake.queues());
+        if self.intake.may_open(&held) {
+            self.intake.open(&held).await?;
+            desk.tell(Event::Subscribed { subscribed: true }).await;
         }
         Ok(())
     }
@@ -234,15 +244,20 @@ impl Session {
     }
 
     fn pulse(&self, depths: Vec<Depth>, finishing: bool) -> Pulse {
-        let prefetch = usize::from(self.intake.prefetch());
-        let queue = |(place, depth): (usize, Depth)| QueuePulse {
+        let held = self.receipts.held_by_queue(self.intake.queues());
+        let queue = |(place, (depth, held)): (usize, (Depth, usize))| QueuePulse {
             ready: depth.ready,
             consumers: depth.consumers,
             delivered: self.receipts.held_ever(place),
-            room: !finishing && self.receipts.held_now(place) < prefetch,
+            room: !finishing && self.intake.has_room(place, held),
         };
         Pulse {
-            queues: depths.into_iter().enumerate().map(queue).collect(),
+            queues: depths
+                .into_iter()
+                .zip(held)
+                .enumerate()
+                .map(queue)
+                .collect(),
             blocked: self.publishing.status().blocked(),
         }
     }

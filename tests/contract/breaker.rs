@@ -155,3 +155,47 @@ async fn jobs_that_wait_for_it_in_rabbitmq_are_counted() {
     worker.shows("clockout_jobs_ready 2").await;
     worker.shows("clockout_breaker_open 1").await;
 }
+
+#[tokio::test]
+async fn once_it_closes_no_more_jobs_are_held_than_prefetch_allows_and_soon_as_many() {
+    let mut stage = stage().await;
+    let hang = json!({"call": {"hang": {}}});
+    let first: Vec<String> = (2..=10).map(|queue| queue.to_string()).collect();
+    let later: Vec<String> = (11..=30).map(|queue| queue.to_string()).collect();
+    let jobs = |queues: &[String]| {
+        queues
+            .iter()
+            .map(|queue| job(queue, &["1"]))
+            .collect::<Vec<_>>()
+    };
+    stage.faults(json!([
+        {"match": {"queue": "1"}, "times": 1, "effect": status(401)},
+        {"match": {"queue": "1"}, "effect": {"latency": {"ms": 0}}},
+        {"times": first.len(), "effect": hang},
+    ]));
+    let worker = stage
+        .worker()
+        .set("jobs.prefetch", "10")
+        .set("pbx.max_in_flight", "64")
+        .set("pbx.timeout", "2s")
+        .set("breaker.failures", "100");
+    let _worker = worker.start().await;
+    stage.send_all(jobs(&first)).await;
+    stage.called(first.len()).await;
+    assert_eq!(stage.perform(job("1", &["1"])).await["attempts"], 2);
+
+    stage.send_all(jobs(&later)).await;
+    stage.outcomes(first.len() + later.len()).await;
+    let calls = stage.pbx.calls(0);
+    let held = calls.iter().skip(first.len() + 2);
+    let again = held.take_while(|call| first.contains(&call.queues[0]));
+    assert!(
+        again.count() >= 4,
+        "others came before half of prefetch was free"
+    );
+
+    stage.faults(json!([{"effect": hang}]));
+    stage.send_all(jobs(&first)).await;
+    stage.send_all(jobs(&later)).await;
+    stage.called(calls.len() + 10).await;
+}
