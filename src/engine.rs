@@ -274,6 +274,8 @@ struct Slot {
     lane: Lane,
     /// Whether it stands in [`Engine::turn`].
     queued: bool,
+    /// The pressure under which it got there; it stays due though that may have gone before its turn comes.
+    pressed: Option<Cause>,
     /// Where it stands in [`Engine::alarms`].
     alarm: Option<Duration>,
 }
@@ -527,7 +529,8 @@ impl Engine {
         let grew = pressed.is_some() && self.pressed != pressed;
         self.pressed = pressed;
         if grew {
-            let ids: Vec<LaneId> = self.lanes.iter().map(|(id, _)| id).collect();
+            // The longest wait first: where pressure comes and goes, the last in any fixed order would always be the last.
+            let ids: Vec<LaneId> = self.alarms.iter().map(|(_, id)| *id).collect();
             for id in ids {
                 self.refresh(now.elapsed, id);
             }
@@ -549,6 +552,7 @@ impl Engine {
         match slot.lane.due(now, &rules) {
             Due::Now => {
                 slot.queued = true;
+                slot.pressed = rules.pressed;
                 self.turn.push_back(id);
             }
             Due::At(at) => {

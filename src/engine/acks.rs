@@ -14,15 +14,20 @@ use super::job::{Job, Target, Ticket};
 /// Longest wait for the deliveries before it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Waits that end within this time of each other end together.
+const GRAIN: Duration = Duration::from_millis(50);
+
 /// A delivery, and when it came.
 pub(super) type Arrived = (Ticket, Duration);
 
 #[derive(Debug)]
 pub(super) struct Acks {
-    /// Agents of finished deliveries; once as many wait, all are acknowledged.
+    /// Most agents of finished deliveries that wait.
     waiting_max: usize,
     waiting: usize,
     line: VecDeque<Delivery>,
+    /// How many in the line are acknowledged already.
+    acknowledged: usize,
     /// In the order in which they finished, since when. Those acknowledged since then leave from the front.
     finished: VecDeque<(Ticket, Duration)>,
 }
@@ -31,9 +36,17 @@ pub(super) struct Acks {
 struct Delivery {
     ticket: Ticket,
     since: Duration,
-    /// `None`: no valid job.
+    /// `None`: no valid job, or acknowledged.
     job: Option<Arc<Job>>,
-    finished: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Owed,
+    Finished,
+    /// Before one that is owed something; it leaves the line with that one, or when there are many of its kind.
+    Acknowledged,
 }
 
 impl Delivery {
@@ -43,19 +56,20 @@ impl Delivery {
 }
 
 impl Acks {
-    /// Lets up to half of `prefetch` wait: the rest is there for work, and all are remembered that may come once more.
+    /// Lets up to three quarters of `prefetch` wait: the rest is there for work, and all are remembered that may come once more.
     pub(super) fn new(prefetch: NonZeroUsize) -> Self {
         Self {
-            waiting_max: prefetch.get().div_ceil(2),
+            waiting_max: prefetch.get() * 3 / 4,
             waiting: 0,
             line: VecDeque::new(),
+            acknowledged: 0,
             finished: VecDeque::new(),
         }
     }
 
     /// Deliveries not acknowledged, finished or not.
     pub(super) fn len(&self) -> usize {
-        self.line.len()
+        self.line.len() - self.acknowledged
     }
 
     /// The oldest delivery not acknowledged.
@@ -83,7 +97,7 @@ impl Acks {
             ticket,
             since: now,
             job,
-            finished: false,
+            stage: Stage::Owed,
         });
     }
 
@@ -91,46 +105,70 @@ impl Acks {
     pub(super) fn finish(&mut self, now: Duration, ticket: Ticket) {
         let found = self.line.binary_search_by_key(&ticket, |d| d.ticket);
         let delivery = found.ok().and_then(|at| self.line.get_mut(at));
-        if let Some(delivery) = delivery.filter(|delivery| !delivery.finished) {
-            delivery.finished = true;
+        if let Some(delivery) = delivery.filter(|delivery| delivery.stage == Stage::Owed) {
+            delivery.stage = Stage::Finished;
             self.waiting += delivery.agents();
             self.finished.push_back((ticket, now));
         }
     }
 
-    /// Takes out, in order of arrival, what is to be acknowledged now: what has nothing unfinished before it, or `at_once`
-    /// and at the end of a wait all that is finished.
+    /// Takes out what is to be acknowledged now: what has nothing before it that is owed something; of what else is finished,
+    /// the first to finish: those that have waited long enough, and those that are too many; `at_once`, all.
     pub(super) fn take(&mut self, now: Duration, at_once: bool) -> Vec<Arrived> {
-        let patient = !at_once
-            && self.waiting < self.waiting_max
-            && self.deadline().is_none_or(|deadline| now < deadline);
+        let mut taken = self.take_run();
+        let overdue = self.deadline().is_some_and(|deadline| deadline <= now);
+        let early = if overdue { GRAIN } else { Duration::ZERO };
+        let patience = PATIENCE.saturating_sub(early);
+        while let Some((ticket, _)) = self.finished.pop_front_if(|(_, since)| {
+            at_once || self.waiting > self.waiting_max || since.saturating_add(patience) <= now
+        }) {
+            taken.extend(self.take_out_of_turn(ticket));
+        }
+        if self.acknowledged > self.line.len() / 2 {
+            self.line
+                .retain(|delivery| delivery.stage != Stage::Acknowledged);
+            self.acknowledged = 0;
+        }
+        taken
+    }
+
+    fn take_run(&mut self) -> Vec<Arrived> {
         let mut taken = Vec::new();
-        if patient {
-            while let Some(first) = self.line.pop_front_if(|first| first.finished) {
+        while let Some(first) = self.line.pop_front_if(|first| first.stage != Stage::Owed) {
+            if first.stage == Stage::Acknowledged {
+                self.acknowledged -= 1;
+            } else {
                 self.waiting -= first.agents();
                 taken.push((first.ticket, first.since));
             }
-            let oldest = self.first();
-            while (self.finished)
-                .pop_front_if(|(ticket, _)| oldest.is_none_or(|oldest| *ticket < oldest))
-                .is_some()
-            {}
-        } else {
-            let finished = self.line.iter().filter(|delivery| delivery.finished);
-            taken.extend(finished.map(|delivery| (delivery.ticket, delivery.since)));
-            self.line.retain(|delivery| !delivery.finished);
-            self.finished.clear();
-            self.waiting = 0;
         }
+        let oldest = self.first();
+        while (self.finished)
+            .pop_front_if(|(ticket, _)| oldest.is_none_or(|oldest| *ticket < oldest))
+            .is_some()
+        {}
         taken
+    }
+
+    /// `None` if it left with a run.
+    fn take_out_of_turn(&mut self, ticket: Ticket) -> Option<Arrived> {
+        let at = self.line.binary_search_by_key(&ticket, |d| d.ticket).ok()?;
+        let delivery = self.line.get_mut(at)?;
+        self.waiting -= delivery.agents();
+        self.acknowledged += 1;
+        delivery.stage = Stage::Acknowledged;
+        delivery.job = None;
+        Some((ticket, delivery.since))
     }
 
     /// Every ticket is void. Returns those that were not acknowledged, in order of arrival.
     pub(super) fn void(&mut self) -> Vec<Arrived> {
         self.waiting = 0;
+        self.acknowledged = 0;
         self.finished.clear();
         let line = self.line.drain(..);
-        line.map(|delivery| (delivery.ticket, delivery.since))
+        line.filter(|delivery| delivery.stage != Stage::Acknowledged)
+            .map(|delivery| (delivery.ticket, delivery.since))
             .collect()
     }
 }
@@ -148,7 +186,7 @@ mod tests {
         Ticket { epoch, tag }
     }
 
-    /// Prefetch 8: up to four agents wait. Six deliveries of one agent each.
+    /// Prefetch 8: up to six agents wait. Six deliveries of one agent each.
     fn six() -> Acks {
         let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
         for tag in 1..=6 {
@@ -183,8 +221,8 @@ mod tests {
         acks.finish(PATIENCE / 2, ticket(4));
         assert_eq!(acks.deadline(), Some(PATIENCE));
         assert_eq!(tags_of(acks.take(PATIENCE / 2, false)), NONE);
-        assert_eq!(tags_of(acks.take(PATIENCE, false)), [2, 4]);
-        assert_eq!((acks.len(), acks.deadline()), (4, None));
+        assert_eq!(tags_of(acks.take(PATIENCE, false)), [2]);
+        assert_eq!(acks.deadline(), Some(PATIENCE / 2 + PATIENCE));
     }
 
     #[test]
@@ -197,16 +235,33 @@ mod tests {
     }
 
     #[test]
-    fn work_keeps_half_of_prefetch() {
+    fn waits_that_end_about_together_end_together() {
         let mut acks = six();
-        assert_eq!(finish(&mut acks, &[2, 3, 4]), NONE);
-        assert_eq!(finish(&mut acks, &[6]), [2, 3, 4, 6]);
+        finish(&mut acks, &[2]);
+        acks.finish(GRAIN, ticket(4));
+        acks.finish(GRAIN * 2, ticket(6));
+        assert_eq!(tags_of(acks.take(PATIENCE, false)), [2, 4]);
+        assert_eq!(acks.deadline(), Some(GRAIN * 2 + PATIENCE));
+    }
+
+    #[test]
+    fn work_keeps_a_quarter_of_prefetch() {
+        let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
+        for tag in 1..=9 {
+            acks.open(START, ticket(tag), None);
+        }
+        assert_eq!(finish(&mut acks, &[4, 3, 2, 5, 6, 7]), NONE);
+        assert_eq!(finish(&mut acks, &[8]), [4], "as many as are too many");
         assert_eq!(acks.first(), Some(ticket(1)));
+        assert_eq!(finish(&mut acks, &[9]), [3]);
+        assert_eq!(acks.len(), 7);
+        assert_eq!(finish(&mut acks, &[1]), [1, 2, 5, 6, 7, 8, 9]);
+        assert_eq!((acks.len(), acks.deadline()), (0, None));
     }
 
     #[test]
     fn a_job_of_many_agents_weighs_as_much_as_many_jobs() {
-        let mut acks = Acks::new(NonZeroUsize::new(8).unwrap());
+        let mut acks = Acks::new(NonZeroUsize::new(4).unwrap());
         let job = Job::sample("a", Action::Pause, &["570", "553", "548", "551"]);
         acks.open(START, ticket(1), None);
         acks.open(START, ticket(2), Some(job));
@@ -231,12 +286,24 @@ mod tests {
     fn a_drain_does_not_wait() {
         let mut acks = six();
         finish(&mut acks, &[5, 2]);
-        assert_eq!(tags_of(acks.take(START, true)), [2, 5]);
-        assert_eq!(acks.deadline(), None);
+        assert_eq!(tags_of(acks.take(START, true)), [5, 2]);
+        assert_eq!((acks.len(), acks.deadline()), (4, None));
     }
 
     #[test]
     fn a_ticket_is_taken_once() {
+        let mut acks = six();
+        finish(&mut acks, &[3]);
+        assert_eq!(tags_of(acks.take(START, true)), [3]);
+        assert_eq!(finish(&mut acks, &[3]), NONE);
+        assert_eq!(finish(&mut acks, &[2]), NONE);
+        assert_eq!(finish(&mut acks, &[1]), [1, 2]);
+        let rest = acks.void().len();
+        assert_eq!(rest, 3);
+    }
+
+    #[test]
+    fn a_ticket_is_finished_once() {
         let mut acks = six();
         assert_eq!(finish(&mut acks, &[1, 1]), [1]);
         assert_eq!(finish(&mut acks, &[1]), NONE);

@@ -189,6 +189,7 @@ impl Engine {
             self.lanes.insert(Slot {
                 lane: Lane::new(queue),
                 queued: false,
+                pressed: None,
                 alarm: None,
             })
         })

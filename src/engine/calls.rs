@@ -42,12 +42,13 @@ impl Engine {
     }
 
     fn call(&mut self, now: Now, id: LaneId, probe: bool) {
-        let rules = self.rules();
+        let mut rules = self.rules();
         let Some(slot) = self.lanes.get_mut(id) else {
             return;
         };
         if !probe {
             slot.queued = false;
+            rules.pressed = rules.pressed.or(slot.pressed.take());
         }
         let due =
             slot.lane.flight.is_none() && (probe || slot.lane.due(now.elapsed, &rules) == Due::Now);
