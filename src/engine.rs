@@ -29,7 +29,7 @@ use acks::{Acks, Arrived};
 use batch::{Batch, Cause};
 use bounded::Map;
 use breaker::{Breaker, Permit};
-use job::{Agent, Epoch, Job, PbxQueue, Ticket, Timestamp};
+use job::{Agent, Epoch, Job, PbxQueue, Target, Ticket, Timestamp};
 use lane::{Due, Lane, Rules};
 use ledger::Ledger;
 use memory::Memory;
@@ -186,10 +186,13 @@ pub struct DeadLetter {
 /// Something that became certain.
 #[derive(Debug, Clone)]
 pub enum Counted {
-    /// The broker took this outcome.
-    Told(Arc<Outcome>),
-    /// The broker took a dead letter.
-    Buried(Code),
+    /// The broker took this outcome, which was first published at `since`.
+    Told {
+        outcome: Arc<Outcome>,
+        since: Timestamp,
+    },
+    /// The broker took the dead letter of a job; this is the first of its outcomes that called for one.
+    Buried(Arc<Outcome>),
     /// No queue takes a publish; counted at each try.
     Unroutable,
 }
@@ -297,6 +300,15 @@ pub struct Snapshot {
     /// Somebody wants no new deliveries to be taken.
     pub paused: bool,
     pub draining: bool,
+}
+
+/// One agent of one job in a call under way, for its trace.
+#[derive(Debug, Clone, Copy)]
+pub struct Rider<'e> {
+    pub job: &'e Job,
+    pub target: Target,
+    /// Calls before this one that held the agent for this job.
+    pub calls: u32,
 }
 
 /// One PBX queue, for `/status`.
@@ -446,6 +458,18 @@ impl Engine {
         let id = self.by_queue.get(&queue).copied();
         let slot = id.and_then(|id| self.lanes.get(id));
         slot.map_or(0, |slot| slot.lane.waiting())
+    }
+
+    /// Whose call it is that is under way; nobody's once [`Event::CallDone`] is in.
+    pub fn riders(&self, call: CallId) -> impl Iterator<Item = Rider<'_>> {
+        let id = self.in_flight.get(&call);
+        let slot = id.and_then(|id| self.lanes.get(*id));
+        let waiters = slot.into_iter().flat_map(|slot| slot.lane.called());
+        waiters.map(|waiter| Rider {
+            job: &waiter.job,
+            target: waiter.target,
+            calls: waiter.progress.calls,
+        })
     }
 
     /// Why the engine is not yet empty, in words; `None` when nothing is held.

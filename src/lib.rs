@@ -14,11 +14,12 @@
 //! | [`wire`] | bytes to engine types and back | know of AMQP libraries |
 //! | [`admin`] | the page, `/livez`, `/readyz`, `/metrics`, `/status` | change anything, but for the actions allowed |
 //! | [`telemetry`] | log and metrics | take a label from outside text |
+//! | [`traces`] | OpenTelemetry spans of jobs, sent over HTTP | make the worker wait |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
 //! | `cli`, in the binary | one file per command | hold logic that a test could want |
 //!
-//! Imports go `cli → worker → {broker, pbx, wire, admin, telemetry} → engine`; `broker` also knows the plain messages of
-//! `wire`. A test reads the `use` lines and keeps it so.
+//! Imports go `cli → worker → {broker, pbx, wire, admin, telemetry, traces} → engine`; `broker` also knows the plain messages
+//! of `wire`, and `traces` the names there and the metrics of `telemetry`. A test reads the `use` lines and keeps it so.
 //!
 //! # Invariants
 //!
@@ -46,5 +47,6 @@ pub mod engine;
 pub mod pbx;
 pub mod settings;
 pub mod telemetry;
+pub mod traces;
 pub mod wire;
 pub mod worker;

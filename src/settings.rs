@@ -28,7 +28,7 @@ pub use duration::parse as parse_duration;
 pub use overview::{Effective, Overview, Shown};
 pub use problem::{Origin, Problem, Problems};
 
-use crate::{broker, engine, pbx, telemetry, wire};
+use crate::{broker, engine, pbx, telemetry, traces, wire};
 use check::Check;
 use given::Given;
 use keys::Keys;
@@ -50,6 +50,8 @@ pub struct Settings {
     /// What operators must know who have the worker do things; `None`: nobody may.
     pub actions_token: Option<SecretString>,
     pub log: telemetry::Settings,
+    /// Where spans go; `None`: nowhere.
+    pub traces: Option<traces::Settings>,
     /// How long a drain may take.
     pub grace: Duration,
     /// How long nothing may move before the watchdog steps in.

@@ -72,6 +72,10 @@ pub mod name {
         "clockout_dead_letters_total",
         "Dead letters that the broker confirmed",
     );
+    pub const SPANS: Described = named(
+        "clockout_spans_total",
+        "Spans of traces, by what became of them",
+    );
     pub const BUILD_INFO: Described = named(
         "clockout_build_info",
         "Always 1; the label tells the version",

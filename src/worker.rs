@@ -6,6 +6,7 @@
 mod clock;
 mod orders;
 mod outbox;
+mod report;
 mod watchdog;
 
 use std::collections::{HashMap, VecDeque};
@@ -21,11 +22,12 @@ use tracing::{debug, error, info, warn};
 use crate::admin::{self, Asked, Health, QUEUES_MAX};
 use crate::broker::{self, Broker};
 use crate::engine::batch::Batch;
-use crate::engine::job::{Epoch, JobId};
-use crate::engine::verdict::{Answer, CallResult};
-use crate::engine::{CallId, Counted, Effect, Engine, Event, Published};
+use crate::engine::job::{Epoch, JobId, Timestamp};
+use crate::engine::verdict::CallResult;
+use crate::engine::{Counted, Effect, Engine, Event, Published};
 use crate::pbx::client::Client;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, field};
+use crate::traces::Traces;
 use crate::wire::nameless::Nameless;
 use crate::wire::outcome::Encoder;
 use crate::wire::{Incoming, job};
@@ -54,6 +56,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// What operators ask for; a closed channel where nobody may.
     pub orders: mpsc::Receiver<Asked>,
+    /// `None`: no spans.
+    pub traces: Option<Traces>,
     /// Longest that a drain takes: `shutdown.grace`.
     pub grace: Duration,
     /// Longest that nothing moves: `watchdog.patience`.
@@ -92,7 +96,13 @@ pub async fn run(parts: Parts, stop: Stop) -> Result<Ended, Failure> {
     Worker::new(parts).work(&stop).await
 }
 
-type Call = (CallId, CallResult, Duration);
+/// What the task of a call comes back with.
+#[derive(Debug)]
+struct Reply {
+    result: CallResult,
+    began: Timestamp,
+    took: Duration,
+}
 
 #[derive(Debug)]
 struct Worker {
@@ -100,7 +110,7 @@ struct Worker {
     outbox: Outbox,
     /// Delivered, but the engine has no room yet. At most prefetch.
     backlog: VecDeque<Incoming>,
-    calls: JoinSet<Call>,
+    calls: JoinSet<Reply>,
     /// The call that each task makes: all that is left of one that panicked.
     called: HashMap<task::Id, Arc<Batch>>,
     connection: admin::Broker,
@@ -190,14 +200,18 @@ impl Worker {
                     self.intake_open = open;
                     self.outbox.intake(open);
                 }
-                Effect::Call { call, batch } => {
+                Effect::Call { call: _, batch } => {
                     self.parts.metrics.batch(&batch);
                     let (pbx, clock) = (self.parts.pbx.clone(), self.parts.clock);
                     let held = Arc::clone(&batch);
                     let task = self.calls.spawn(async move {
-                        let began = clock.now().elapsed;
+                        let began = clock.now();
                         let result = pbx.call(&batch).await;
-                        (call, result, clock.now().elapsed.saturating_sub(began))
+                        Reply {
+                            result,
+                            began: began.wall,
+                            took: clock.now().elapsed.saturating_sub(began.elapsed),
+                        }
                     });
                     self.called.insert(task.id(), held);
                 }
@@ -217,7 +231,11 @@ impl Worker {
                 }
                 Effect::Count(counted) => {
                     self.parts.metrics.count(&counted);
-                    if let Counted::Told(outcome) = counted {
+                    report::counted(&self.parts.encoder, &counted);
+                    if let Some(traces) = &self.parts.traces {
+                        traces.count(&counted, now.wall);
+                    }
+                    if let Counted::Told { outcome, since: _ } = counted {
                         self.parts.health.recent.told_of(&outcome);
                     }
                 }
@@ -312,7 +330,7 @@ impl Worker {
         }
     }
 
-    fn call_done(&mut self, done: Result<(task::Id, Call), JoinError>) {
+    fn call_done(&mut self, done: Result<(task::Id, Reply), JoinError>) {
         let id = match &done {
             Ok((id, _)) => *id,
             Err(lost) => lost.id(),
@@ -321,57 +339,39 @@ impl Worker {
             return;
         };
         let call = batch.id;
-        let (result, took) = match done {
-            Ok((_, (_, result, took))) => (result, took),
+        let reply = match done {
+            Ok((_, reply)) => reply,
             Err(lost) if lost.is_cancelled() => return,
             Err(_) => {
                 error!(
-                    batch = call.0,
+                    { field::BATCH } = %self.parts.encoder.call_name(call),
                     "a call ended in a panic; this is a defect of clockout"
                 );
                 let message = "the call broke off inside the worker".into();
-                (CallResult::Ambiguous { message }, Duration::ZERO)
+                Reply {
+                    result: CallResult::Ambiguous { message },
+                    began: self.parts.clock.now().wall,
+                    took: Duration::ZERO,
+                }
             }
         };
+        let Reply {
+            result,
+            began,
+            took,
+        } = reply;
         self.parts.metrics.call(batch.action, &result, took);
         let now = self.parts.clock.now().wall;
         let recent = &self.parts.health.recent;
         recent.called(now, &batch, &result, took);
-        self.report_call(&batch, &result, took);
+        if let Some(traces) = &self.parts.traces {
+            let riders = self.parts.engine.riders(call);
+            traces.called(&batch, &result, (began, took), riders);
+        }
+        if let Some(problem) = report::call(&self.parts.encoder, &batch, &result, took) {
+            self.remember_error(&problem);
+        }
         self.step(Event::CallDone { call, result });
-    }
-
-    fn report_call(&mut self, batch: &Batch, result: &CallResult, took: Duration) {
-        let Batch {
-            id,
-            queue,
-            action,
-            cause,
-            ..
-        } = batch;
-        let (agents, ms) = (batch.size(), took.as_millis());
-        let (what, message) = match result {
-            CallResult::Answered(items) => {
-                let done = items
-                    .iter()
-                    .filter(|item| item.answer == Answer::Done)
-                    .count();
-                info!(
-                    batch = id.0, pbx.queue = %queue, %action, agents, done, %cause, ms,
-                    "{action} on queue {queue}: {done} of {agents} agents done"
-                );
-                return;
-            }
-            CallResult::Refused { message } => ("the PBX refused the batch", message),
-            CallResult::Transient { message, .. } => ("failed, to be tried again", message),
-            CallResult::Ambiguous { message } => ("no answer, may have been applied", message),
-            CallResult::Fault { message, .. } => ("fails for every job alike", message),
-        };
-        warn!(
-            batch = id.0, pbx.queue = %queue, %action, agents, %cause, ms, pbx.message = %message,
-            "{action} on queue {queue}: {what}: {message}"
-        );
-        self.remember_error(&format!("{action} on queue {queue}: {what}: {message}"));
     }
 
     /// For `/status`; what the log says of it is said where it happened.

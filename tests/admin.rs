@@ -269,15 +269,20 @@ fn one_of_everything(
     let outcome = rejected("No such agent");
     health.recent.told_of(&outcome);
     health.recent.told_of(&outcome);
-    metrics.count(&Counted::Told(outcome));
+    metrics.count(&Counted::Told {
+        outcome: Arc::clone(&outcome),
+        since: NOW,
+    });
     call_in_vain(1, health, metrics);
-    metrics.count(&Counted::Buried(Code::Rejected));
+    metrics.count(&Counted::Buried(outcome));
     metrics.settled(Disposition::Ack, Duration::from_millis(300));
     metrics.lost(3);
     metrics.count(&Counted::Unroutable);
     metrics.reconnected();
     metrics.ready(9);
     metrics.connected(true);
+    metrics.spans_exported(12);
+    metrics.spans_dropped(5);
     metrics.observe(&engine::Snapshot {
         held: 7,
         breaker_open: Some("401".into()),
@@ -328,6 +333,8 @@ async fn metrics_have_the_names_and_labels_of_the_contract() {
         r#"clockout_dead_letters_total{code="rejected"} 1"#,
         r#"clockout_dead_letters_total{code="ambiguous"} 0"#,
         "clockout_outcomes_unroutable_total 1",
+        r#"clockout_spans_total{result="exported"} 12"#,
+        r#"clockout_spans_total{result="dropped"} 5"#,
         concat!(
             r#"clockout_build_info{version=""#,
             env!("CARGO_PKG_VERSION"),
@@ -372,7 +379,7 @@ async fn each_metric_is_described_once_and_under_its_own_name() {
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!((names.len(), unique.len()), (16, 16));
+    assert_eq!((names.len(), unique.len()), (17, 17));
     for sample in body.lines().filter(|line| !line.starts_with('#')) {
         assert!(
             names.iter().any(|name| sample.starts_with(name)),

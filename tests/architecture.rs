@@ -12,20 +12,37 @@ use std::path::{Path, PathBuf};
 /// A module of the crate, and which others it may import.
 type Arrow = (&'static str, &'static [&'static str]);
 
-const ARROWS: [Arrow; 9] = [
+const ARROWS: [Arrow; 10] = [
     ("engine", &[]),
     ("wire", &["engine"]),
     ("broker", &["engine", "wire"]),
     ("pbx", &["engine"]),
     ("telemetry", &["engine"]),
     ("admin", &["engine", "telemetry"]),
+    ("traces", &["engine", "telemetry", "wire"]),
     (
         "worker",
-        &["admin", "broker", "engine", "pbx", "telemetry", "wire"],
+        &[
+            "admin",
+            "broker",
+            "engine",
+            "pbx",
+            "telemetry",
+            "traces",
+            "wire",
+        ],
     ),
     (
         "settings",
-        &["admin", "broker", "engine", "pbx", "telemetry", "wire"],
+        &[
+            "admin",
+            "broker",
+            "engine",
+            "pbx",
+            "telemetry",
+            "traces",
+            "wire",
+        ],
     ),
     (
         "cli",
@@ -36,6 +53,7 @@ const ARROWS: [Arrow; 9] = [
             "pbx",
             "settings",
             "telemetry",
+            "traces",
             "wire",
             "worker",
         ],
@@ -46,9 +64,10 @@ const ARROWS: [Arrow; 9] = [
 type Door = (&'static str, &'static [&'static str]);
 
 /// Where each name may stand, beside its own crate's line in `Cargo.toml`.
-const DOORS: [Door; 7] = [
+const DOORS: [Door; 8] = [
     ("lapin::", &["src/broker"]),
-    ("reqwest::", &["src/pbx/client"]),
+    ("reqwest::", &["src/pbx/client", "src/traces/receiver.rs"]),
+    ("opentelemetry_proto::", &["src/traces"]),
     ("backoff::", &["src/engine/retry.rs"]),
     ("axum::", &["src/admin"]),
     ("std::env::", &["src/settings"]),

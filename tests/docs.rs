@@ -14,7 +14,7 @@ use std::process::Command;
 use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "README.md",
     "README.fa.md",
     "ARCHITECTURE.md",
@@ -25,6 +25,7 @@ const PAGES: [&str; 18] = [
     "docs/operating.md",
     "docs/pbx-sim.md",
     "docs/sending.md",
+    "docs/tracing.md",
     "SECURITY.md",
     "docs/reliability.md",
     "docs/runbook.md",

@@ -1,6 +1,7 @@
 //! `clockout run`: the worker, until a signal ends it.
 
 mod systemd;
+mod traces;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -61,6 +62,12 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
     let (seed, broker_seed) = run.as_u64_pair();
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new(clock.started()));
+    let ended = CancellationToken::new();
+    // Threads that run beside the worker would outlive an error on the way, and the process with them.
+    let end = ended.clone().drop_guard();
+    let encoder = encoder(&settings, run);
+    let exporting = traces::start(&settings, &encoder, &metrics, [&ended, &stop.now])?;
+    let (traces, exporter) = exporting.unzip();
     let (worker, pbx) = (settings.worker_name, settings.pbx_name);
     let identity = Arc::new(admin::Identity {
         worker: worker.clone(),
@@ -79,42 +86,47 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
     };
     // Ends with this function; before that it never does.
     let _told = AbortOnDropHandle::new(tokio::spawn(systemd::tell(Arc::clone(&health))));
-    let endpoints = CancellationToken::new();
-    // Their thread would outlive an error on the way, and the process with it.
-    let endpoints_end = endpoints.clone().drop_guard();
     let served = match settings.http_listen {
-        Some(listen) => Some(serve(listen, view, endpoints).await?),
+        Some(listen) => Some(serve(listen, view, ended).await?),
         None => None,
     };
     info!(
         "clockout {} works as {worker} for PBX {pbx}",
         env!("CARGO_PKG_VERSION")
     );
-    let run_name: String = run.simple().to_string().chars().take(8).collect();
     let parts = Parts {
         pbx: Client::new(&settings.pbx)?,
         nameless: Nameless::new(run, names_remembered(&settings.engine)),
         engine: Engine::new(settings.engine, seed),
         broker: broker::spawn(settings.broker, broker_seed),
-        encoder: Encoder::new(outcome::Identity {
-            pbx,
-            worker,
-            run: run_name,
-        }),
+        encoder,
         reading: settings.jobs,
         clock,
         metrics,
         health,
         orders,
+        traces,
         grace: settings.grace,
         patience: settings.patience,
     };
     let ended = worker::run(parts, stop).await;
-    drop(endpoints_end);
+    drop(end);
     if let Some(served) = served {
         served.await??;
     }
+    if let Some(exporter) = exporter {
+        exporter.await?;
+    }
     Ok(ended?)
+}
+
+fn encoder(settings: &Settings, run: Uuid) -> Encoder {
+    let encoder = Encoder::new(outcome::Identity {
+        pbx: settings.pbx_name.clone(),
+        worker: settings.worker_name.clone(),
+        run: run.simple().to_string().chars().take(8).collect(),
+    });
+    encoder.traced(settings.traces.is_some())
 }
 
 /// On a thread of its own, so that a worker that hangs does not keep `/livez` from saying so.

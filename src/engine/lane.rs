@@ -165,6 +165,13 @@ impl Lane {
         self.lines.get(&agent)?.newest()
     }
 
+    /// Those whom the call under way is for.
+    pub(super) fn called(&self) -> impl Iterator<Item = &Waiter> {
+        let agents = self.flight.iter().flat_map(|flight| flight.batch.agents());
+        let lines = agents.filter_map(|agent| self.lines.get(&agent));
+        lines.flat_map(Line::called)
+    }
+
     pub(super) fn admit(&mut self, now: Duration, waiter: Waiter) {
         let agent = waiter.target.agent;
         let seq = self.seq();

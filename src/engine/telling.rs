@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounded::Map;
-use super::job::Ticket;
+use super::job::{Ticket, Timestamp};
 use super::ledger::Claim;
 use super::outcome::Outcome;
 use super::{Counted, Effect, Engine, Now, Published, TellId};
@@ -26,6 +26,7 @@ pub(super) struct Telling {
 struct Tell {
     ticket: Ticket,
     outcome: Arc<Outcome>,
+    since: Timestamp,
     tries: Tries,
 }
 
@@ -105,6 +106,7 @@ impl Engine {
         let kept = Tell {
             ticket,
             outcome: Arc::clone(outcome),
+            since: now.wall,
             tries,
         };
         self.telling.tells.insert(tell, kept);
@@ -137,8 +139,9 @@ impl Engine {
             return;
         }
         if !discarded {
-            self.effects
-                .push(Effect::Count(Counted::Told(open.outcome)));
+            let Tell { outcome, since, .. } = open;
+            let told = Counted::Told { outcome, since };
+            self.effects.push(Effect::Count(told));
         }
         self.ledger.told(open.ticket, &mut self.finished);
         self.finish(now);
@@ -159,7 +162,7 @@ impl Engine {
         let outcomes = self.ledger.failures(ticket);
         if let Some(first) = outcomes.first() {
             self.effects
-                .push(Effect::Count(Counted::Buried(first.conclusion.code)));
+                .push(Effect::Count(Counted::Buried(Arc::clone(first))));
         }
         for outcome in outcomes {
             self.memory.buried(outcome.id);

@@ -1,4 +1,4 @@
-//! The two addresses: RabbitMQ's and the PBX's. Refuses what a library would silently read as something else.
+//! The addresses: RabbitMQ's, the PBX's, and that of a receiver of traces. Refuses what a library would silently read as something else.
 //!
 //! What is wrong is said without repeating the address: it may hold a password.
 
@@ -15,6 +15,10 @@ pub(super) const AMQP_FORM: &str =
 /// How `pbx.base_url` is written.
 pub(super) const PBX_FORM: &str =
     "http:// or https://, a host, perhaps a port and a path, as they stand in front of /api/v4";
+
+/// How `traces.endpoint` is written.
+pub(super) const OTLP_FORM: &str =
+    "http:// or https://, a host, perhaps a port and a path, as they stand in front of /v1/traces";
 
 /// Whether lapin can read the value of this option; `None` for options that it would ignore.
 fn is_readable(option: &str, value: &str) -> Option<bool> {
@@ -82,32 +86,42 @@ pub(super) fn amqp(text: &str) -> Result<String, String> {
 
 /// Checks the address of a PBX; returns it without a slash at the end or a doubled one inside.
 pub(super) fn pbx(text: &str) -> Result<String, String> {
-    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("has a scheme other than http and https".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "holds credentials, which belong into pbx.username and pbx.password".to_owned(),
-        );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("goes on with ? or #".to_owned());
-    }
-    let parts: Vec<_> = url
-        .path()
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect();
+    let url = http(text, "pbx.username and pbx.password")?;
+    let parts: Vec<_> = url.path().split('/').collect();
     let version = |pair: &[&str]| matches!(pair, ["api", "v3" | "v4"]);
     if let Some([_, version]) = parts.windows(2).find(|pair| version(pair)) {
         return Err(format!(
             "holds /api/{version}; clockout speaks v4 and adds the path itself"
         ));
     }
-    let path = parts.join("/");
-    url.set_path(&path);
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Checks the address of a receiver of traces; returns it like [`pbx`].
+pub(super) fn otlp(text: &str) -> Result<String, String> {
+    let url = http(text, "traces.headers")?;
+    if url.path().ends_with("/v1/traces") {
+        return Err("ends in /v1/traces, which clockout adds itself".to_owned());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// An address whose path has no empty parts. Credentials belong into `place`.
+fn http(text: &str, place: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("has a scheme other than http and https".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("holds credentials, which belong into {place}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("goes on with ? or #".to_owned());
+    }
+    let parts = url.path().split('/').filter(|part| !part.is_empty());
+    let path = parts.collect::<Vec<_>>().join("/");
+    url.set_path(&path);
+    Ok(url)
 }
 
 #[cfg(test)]
@@ -182,6 +196,26 @@ mod tests {
             ("http://pbx/x/api/v4/", "/api/v4"),
         ] {
             let wrong = pbx(text).unwrap_err();
+            assert!(wrong.contains(why), "{text}: {wrong}");
+            assert!(!wrong.contains("secret"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_receiver_stands_in_front_of_its_path() {
+        for (text, address) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+            ("https://otlp.example//eu/", "https://otlp.example/eu"),
+        ] {
+            assert_eq!(otlp(text).as_deref(), Ok(address), "{text}");
+        }
+        for (text, why) in [
+            ("127.0.0.1:4318", "not a URL"),
+            ("grpc://127.0.0.1:4317", "scheme"),
+            ("http://key:secret@otlp.example", "traces.headers"),
+            ("http://127.0.0.1:4318/v1/traces/", "/v1/traces"),
+        ] {
+            let wrong = otlp(text).unwrap_err();
             assert!(wrong.contains(why), "{text}: {wrong}");
             assert!(!wrong.contains("secret"), "{wrong}");
         }

@@ -184,6 +184,8 @@ mod tests {
                 "pbx.password_file",
                 "pbx.username",
                 "pbx.username_file",
+                "traces.headers",
+                "traces.headers_file",
             ]
         );
     }

@@ -4,6 +4,7 @@ mod amqp;
 mod broker;
 mod engine;
 mod pbx;
+mod traces;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub(super) fn broker_only(raw: Raw, check: &mut Check) -> Option<BrokerOnly> {
     })
 }
 
-/// Each `None` where a problem was noted; `pbx` also if there is no address to call, `http_listen` and `actions_token` if they
-/// are off.
+/// Each `None` where a problem was noted; `pbx` also if there is no address to call, `http_listen`, `actions_token` and
+/// `traces` if they are off.
 struct Parts {
     broker: Option<crate::broker::Settings>,
     pbx: Option<crate::pbx::client::Settings>,
@@ -54,6 +55,7 @@ struct Parts {
     http_listen: Option<SocketAddr>,
     actions_token: Option<SecretString>,
     log: Option<telemetry::Settings>,
+    traces: Option<crate::traces::Settings>,
     grace: Option<Duration>,
     patience: Option<Duration>,
 }
@@ -74,6 +76,7 @@ impl Parts {
             http_listen: http_listen(&raw.http.listen, check),
             actions_token: actions_token(raw.http, check),
             log: log(&raw.log, check),
+            traces: traces::settings(raw.traces, check),
             grace: check.duration("shutdown.grace", &raw.shutdown.grace),
             pbx: pbx::settings(raw.pbx, check),
             broker: broker::settings(
@@ -104,6 +107,7 @@ impl Parts {
             http_listen: self.http_listen,
             actions_token: self.actions_token,
             log: self.log?,
+            traces: self.traces,
             grace: self.grace?,
             patience: self.patience?,
         })

@@ -84,13 +84,14 @@ fn bare(read: Reading, value: &Value) -> Option<Value> {
 
 fn shown(key: &str, value: &Value, keys: &Keys, check: &Check) -> Shown {
     let fit = match key {
-        _ if value.is_null() => Some(Value::Null),
+        _ if value.is_null() || *value == Value::Array(vec![]) => Some(value.clone()),
         "amqp.url" => bare(address::amqp, value),
         "amqp.urls" => {
             let urls = value.as_array().into_iter().flatten();
             urls.map(|url| bare(address::amqp, url)).collect()
         }
         "pbx.base_url" => bare(address::pbx, value),
+        "traces.endpoint" if *value != "" => bare(address::otlp, value),
         // Some give the secret itself where its file belongs.
         _ if key.ends_with("_file") && check.is_refused(key) => None,
         _ if keys.is_secret(key) => None,
@@ -177,6 +178,8 @@ mod tests {
             ("CLOCKOUT_AMQP_URLS", format!("amqp://a,{secret}")),
             ("CLOCKOUT_AMQP_URL_FILE", secret.to_owned()),
             ("CLOCKOUT_PBX_BASE_URL", format!("http://u:{secret}@pbx")),
+            ("CLOCKOUT_TRACES_ENDPOINT", format!("http://u:{secret}@h")),
+            ("CLOCKOUT_TRACES_HEADERS", format!("key: {secret}")),
         ] {
             let overview = overview(&[(variable, &value)], &Arguments::default());
             let all = format!("{overview:?}");

@@ -20,7 +20,7 @@ pub(super) use pbx::{
     AGENTS_MAX, ATTEMPTS_MAX, Batch, Breaker, CALLS_PER_SECOND_MAX, FAILURES_MAX, IN_FLIGHT_MAX,
     MULTIPLIER_MAX, Pbx, Retry, Texts,
 };
-pub(super) use worker::{Http, Log, Policy, Shutdown, Watchdog, Worker};
+pub(super) use worker::{Http, Log, Policy, Shutdown, Traces, Watchdog, Worker};
 
 /// Settings of clockout. An environment variable `CLOCKOUT_<SECTION>_<KEY>` overrides each key; durations are a whole
 /// number with a unit: "250ms", "10s", "5m", "1h", "7d".
@@ -40,6 +40,7 @@ pub(super) struct Raw {
     pub(super) policy: Policy,
     pub(super) http: Http,
     pub(super) log: Log,
+    pub(super) traces: Traces,
     pub(super) shutdown: Shutdown,
     pub(super) watchdog: Watchdog,
     pub(super) worker: Worker,

@@ -77,6 +77,7 @@ fn every_default_is_the_one_of_contract_7() {
         "policy": { "actions": ["pause", "remove"], "remove_queues": ["*"], "dry_run": false },
         "http": { "listen": "127.0.0.1:9464", "actions": false, "actions_token": null, "actions_token_file": null },
         "log": { "format": "text", "filter": "info" },
+        "traces": { "endpoint": "", "headers": [], "headers_file": null, "timeout": "10s" },
         "shutdown": { "grace": "30s" },
         "watchdog": { "patience": "1m" },
         "worker": { "name": null },
@@ -107,6 +108,7 @@ fn the_defaults_mean_what_they_say() {
     assert_eq!(settings.engine.policy.remove_queues, None);
     assert_eq!(settings.jobs.max_age, Some(Duration::from_hours(1)));
     assert_eq!(settings.http_listen, "127.0.0.1:9464".parse().ok());
+    assert!(settings.traces.is_none());
     assert_eq!(settings.grace, Duration::from_secs(30));
     assert_eq!(settings.patience, Duration::from_mins(1));
     assert_eq!(settings.broker.pulse_every, Duration::from_secs(15));
@@ -243,6 +245,16 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
         ("CLOCKOUT_HTTP_LISTEN", &["localhost", ":9464", "9464"]),
         ("CLOCKOUT_LOG_FORMAT", &["yaml"]),
         ("CLOCKOUT_LOG_FILTER", &["clockout=loud"]),
+        (
+            "CLOCKOUT_TRACES_ENDPOINT",
+            &["127.0.0.1:4318", "http://k:s@h", "http://h/v1/traces"],
+        ),
+        (
+            "CLOCKOUT_TRACES_HEADERS",
+            &["key", "a b: c", "key:", "key: é"],
+        ),
+        ("CLOCKOUT_TRACES_HEADERS_FILE", &["/nonexistent"]),
+        ("CLOCKOUT_TRACES_TIMEOUT", &["0s"]),
         ("CLOCKOUT_SHUTDOWN_GRACE", &["soon"]),
         ("CLOCKOUT_WORKER_NAME", &[""]),
         (
@@ -306,6 +318,33 @@ fn off_and_none_can_be_said() {
         Some(20)
     );
     assert_eq!(settings.pbx.basic.unwrap().password.expose_secret(), "");
+}
+
+#[test]
+fn headers_for_the_receiver_of_traces_come_from_the_environment_or_a_file() {
+    const ENDPOINT: (&str, &str) = ("CLOCKOUT_TRACES_ENDPOINT", "http://127.0.0.1:4318/");
+    let (_dir, path) = written("Authorization: Bearer hush\n\nX-Scope-OrgID: call-centre\n");
+    for headers in [
+        (
+            "CLOCKOUT_TRACES_HEADERS",
+            "Authorization:Bearer hush, X-Scope-OrgID: call-centre",
+        ),
+        ("CLOCKOUT_TRACES_HEADERS_FILE", path.to_str().unwrap()),
+    ] {
+        let traces = load(&[URL, ENDPOINT, headers]).unwrap().traces.unwrap();
+        assert_eq!(traces.endpoint, "http://127.0.0.1:4318");
+        let headers = traces.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|header| (header.name.as_str(), header.value.expose_secret()))
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                ("Authorization", "Bearer hush"),
+                ("X-Scope-OrgID", "call-centre")
+            ]
+        );
+    }
 }
 
 #[test]

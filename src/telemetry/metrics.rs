@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use serde::Serialize;
 
-use labels::{Build, Called, Concluded, Left, OfAction, OfCode, Settled};
+use labels::{Build, Called, Concluded, Left, OfAction, OfCode, Settled, Spans};
 use text::{COUNTER_SUFFIX, classic};
 
 use super::name::{self, Described};
@@ -60,6 +60,7 @@ pub struct Metrics {
     reconnects: Counter,
     dead_letters: Family<OfCode, Counter>,
     tasks: Gauge,
+    spans: Family<Spans, Counter>,
 }
 
 impl Default for Metrics {
@@ -96,6 +97,7 @@ impl Metrics {
             reconnects: names.add(name::BROKER_RECONNECTS, Counter::default()),
             dead_letters: names.add(name::DEAD_LETTERS, Family::default()),
             tasks: names.add(name::TASKS, Gauge::default()),
+            spans: names.add(name::SPANS, Family::default()),
             registry,
         };
         metrics.start_at_zero();
@@ -125,12 +127,13 @@ impl Metrics {
     /// What the engine asks to be counted.
     pub fn count(&self, counted: &Counted) {
         match counted {
-            Counted::Told(outcome) => {
+            Counted::Told { outcome, since: _ } => {
                 let labels = Concluded::new(outcome.action, outcome.conclusion.code);
                 self.outcomes.get_or_create(&labels).inc();
             }
-            Counted::Buried(code) => {
-                self.dead_letters.get_or_create(&OfCode::new(*code)).inc();
+            Counted::Buried(outcome) => {
+                let labels = OfCode::new(outcome.conclusion.code);
+                self.dead_letters.get_or_create(&labels).inc();
             }
             Counted::Unroutable => {
                 self.unroutable.inc();
@@ -148,7 +151,8 @@ impl Metrics {
 
     /// One call ended, `took` after it began.
     pub fn call(&self, action: Action, result: &CallResult, took: Duration) {
-        self.calls.get_or_create(&Called::new(action, result)).inc();
+        let labels = Called::new(action, result);
+        self.calls.get_or_create(&labels).inc();
         let seconds = self.call_seconds.get_or_create(&OfAction::new(action));
         seconds.observe(took.as_secs_f64());
     }
@@ -175,6 +179,16 @@ impl Metrics {
     /// How many tasks of the runtime live.
     pub fn tasks(&self, alive: usize) {
         self.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    /// The receiver of traces took so many spans.
+    pub fn spans_exported(&self, count: u64) {
+        self.spans.get_or_create(&Spans::EXPORTED).inc_by(count);
+    }
+
+    /// So many spans are lost: there was no room for them, or no receiver that would take them.
+    pub fn spans_dropped(&self, count: u64) {
+        self.spans.get_or_create(&Spans::DROPPED).inc_by(count);
     }
 
     /// The gauges that the engine's state tells.
@@ -226,6 +240,7 @@ impl Metrics {
         create(&self.call_seconds, both.map(OfAction::new));
         create(&self.batch_agents, causes);
         create(&self.dead_letters, OfCode::buried());
+        create(&self.spans, Spans::ALL);
     }
 }
 

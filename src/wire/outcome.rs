@@ -1,5 +1,6 @@
 //! An [`Outcome`] to the message that tells it (CONTRACT §5).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::time::Rfc3339;
+use super::trace_context::JobSpan;
 use super::{Outgoing, schema};
 use crate::engine::batch::BatchId;
 use crate::engine::job::{Action, Agent, JobId, OutcomeId, PbxQueue};
@@ -38,6 +40,7 @@ pub struct Identity {
 pub struct Encoder {
     identity: Identity,
     routing_pbx: String,
+    traced: bool,
 }
 
 impl Encoder {
@@ -47,7 +50,20 @@ impl Encoder {
         Self {
             identity,
             routing_pbx,
+            traced: false,
         }
+    }
+
+    /// Whether a job has a span of its own: its outcome then names that one instead of the producer's.
+    #[must_use]
+    pub fn traced(self, traced: bool) -> Self {
+        Self { traced, ..self }
+    }
+
+    /// The name of a call, the same wherever it is told of.
+    pub fn call_name(&self, id: BatchId) -> CallName<'_> {
+        let run = &self.identity.run;
+        CallName { run, id }
     }
 
     pub fn encode(&self, outcome: &Outcome) -> Outgoing {
@@ -66,7 +82,7 @@ impl Encoder {
         }
     }
 
-    fn routing_key(&self, outcome: &Outcome) -> String {
+    pub fn routing_key(&self, outcome: &Outcome) -> String {
         let action = outcome.action.map_or(UNKNOWN, Action::as_str);
         let status = outcome.status();
         let pbx = &self.routing_pbx;
@@ -79,18 +95,27 @@ impl Encoder {
 
     /// Only what is known: a header that is not there matches nothing by mistake.
     fn headers(&self, outcome: &Outcome) -> Vec<(&'static str, String)> {
+        let traceparent = self.traceparent(outcome);
         let known = [
             ("pbx", Some(self.identity.pbx.as_str())),
             ("queue", outcome.queue.as_ref().map(PbxQueue::as_str)),
             ("agent", outcome.agent.as_ref().map(Agent::as_str)),
             ("action", outcome.action.map(Action::as_str)),
             ("status", Some(outcome.status().as_str())),
-            ("traceparent", outcome.echo.traceparent.as_deref()),
+            ("traceparent", traceparent.as_deref()),
         ];
         known
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?.to_owned())))
             .collect()
+    }
+
+    fn traceparent<'o>(&self, outcome: &'o Outcome) -> Option<Cow<'o, str>> {
+        let own = self.traced.then(|| JobSpan::of_outcome(outcome)).flatten();
+        match own {
+            Some(span) => Some(span.context.to_string().into()),
+            None => outcome.echo.traceparent.as_deref().map(Cow::Borrowed),
+        }
     }
 
     fn body(&self, outcome: &Outcome) -> Vec<u8> {
@@ -116,10 +141,7 @@ impl Encoder {
             message: conclusion.message.as_deref(),
             attempts: conclusion.attempts,
             batch: conclusion.batch.map(|BatchRef { id, size }| CallRef {
-                id: CallName {
-                    run: &self.identity.run,
-                    id,
-                },
+                id: self.call_name(id),
                 size,
             }),
             superseded_by: conclusion.superseded_by.as_ref().map(JobId::as_str),
@@ -139,7 +161,7 @@ impl Encoder {
 }
 
 /// An outcome's own correlation id is the job's, which is the job id unless the producer chose one.
-fn correlation_id(outcome: &Outcome) -> Option<&str> {
+pub fn correlation_id(outcome: &Outcome) -> Option<&str> {
     outcome
         .echo
         .correlation_id
@@ -238,8 +260,8 @@ struct CallRef<'a> {
 }
 
 /// A [`BatchId`] is unique in its process, with the run's name everywhere.
-#[derive(Debug)]
-struct CallName<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct CallName<'a> {
     run: &'a str,
     id: BatchId,
 }
@@ -412,6 +434,28 @@ mod tests {
             nothing.headers,
             expected.map(|(name, value)| (name, value.to_owned()))
         );
+    }
+
+    #[test]
+    fn where_jobs_have_spans_an_outcome_names_that_of_its_job() {
+        const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let told = |traceparent: Option<&str>| {
+            let mut outcome = outcome();
+            outcome.echo = Arc::new(Echo {
+                traceparent: traceparent.map(Into::into),
+                ..Echo::default()
+            });
+            let own = JobSpan::of_outcome(&outcome).map(|span| span.context.to_string());
+            let headers = encoder("default").traced(true).encode(&outcome).headers;
+            let header = headers.into_iter().find(|(name, _)| *name == "traceparent");
+            (header.map(|(_, value)| value), own)
+        };
+        for traceparent in [None, Some("00-1-2-01"), Some(SAMPLED)] {
+            let (header, own) = told(traceparent);
+            assert!(header.is_some() && header == own, "{traceparent:?}");
+        }
+        assert_eq!(told(Some(UNSAMPLED)), (Some(UNSAMPLED.to_owned()), None));
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod gathering;
 mod harness;
 mod jobs;
 mod lifecycle;
+mod logs;
 mod long_outages;
 mod mending;
 mod order;
@@ -51,5 +52,6 @@ mod standby;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 mod turned_away;
 mod watch;

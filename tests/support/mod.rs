@@ -12,6 +12,7 @@ mod container;
 pub mod http;
 mod keeper;
 mod node;
+pub mod otlp;
 mod rabbit;
 mod worker;
 

@@ -216,6 +216,13 @@ impl Line {
             .find_map(|entry| within(&mut entry.waiters, id))
     }
 
+    /// The jobs that wait for the call under way.
+    pub(super) fn called(&self) -> impl Iterator<Item = &Waiter> {
+        let front = self.0.front();
+        let called = front.filter(|entry| entry.place == Place::Called);
+        called.into_iter().flat_map(|entry| &entry.waiters)
+    }
+
     /// The job in this line that was asked for last, of those that say when.
     pub(super) fn newest(&self) -> Option<(Timestamp, &JobId)> {
         self.0

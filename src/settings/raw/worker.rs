@@ -1,4 +1,4 @@
-//! The sections about the worker itself: `policy`, `http`, `log`, `shutdown`, `worker`.
+//! The sections about the worker itself: `policy`, `http`, `log`, `traces`, `shutdown`, `watchdog`, `worker`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,32 @@ impl Default for Log {
         Self {
             format: "text".to_owned(),
             filter: "info".to_owned(),
+        }
+    }
+}
+
+/// OpenTelemetry traces of jobs.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::settings) struct Traces {
+    /// Receiver of OTLP over HTTP: what stands in front of /v1/traces, such as `http://127.0.0.1:4318`. "": off.
+    pub(in crate::settings) endpoint: String,
+    /// Sent with every request, each `name: value`. Secret.
+    pub(in crate::settings) headers: Vec<String>,
+    /// A file that holds the headers, one a line, instead of `headers`.
+    pub(in crate::settings) headers_file: Option<String>,
+    /// Longest that a request may take, connecting included.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(in crate::settings) timeout: String,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            headers: Vec::new(),
+            headers_file: None,
+            timeout: "10s".to_owned(),
         }
     }
 }

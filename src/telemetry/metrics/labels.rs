@@ -143,6 +143,18 @@ impl OfCode {
     }
 }
 
+/// What became of spans.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Spans {
+    result: &'static str,
+}
+
+impl Spans {
+    pub(super) const EXPORTED: Self = Self { result: "exported" };
+    pub(super) const DROPPED: Self = Self { result: "dropped" };
+    pub(super) const ALL: [Self; 2] = [Self::EXPORTED, Self::DROPPED];
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Build {
     version: &'static str,

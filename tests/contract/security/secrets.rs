@@ -10,6 +10,7 @@ const BROKER_PASSWORD: &str = "hush-broker-password";
 const API_KEY: &str = "hush-api-key";
 const USERNAME: &str = "hush-user";
 const PASSWORD: &str = "hush-word";
+const TRACES_KEY: &str = "hush-traces-key";
 
 /// Everything, also what libraries say.
 const EVERYTHING: &str = "trace,lapin=trace,reqwest=trace,hyper=trace,rustls=trace";
@@ -17,7 +18,7 @@ const EVERYTHING: &str = "trace,lapin=trace,reqwest=trace,hyper=trace,rustls=tra
 /// Each secret, and what it looks like in an HTTP header.
 fn secrets() -> Vec<String> {
     let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
-    let plain = [BROKER_PASSWORD, API_KEY, PASSWORD].map(str::to_owned);
+    let plain = [BROKER_PASSWORD, API_KEY, PASSWORD, TRACES_KEY].map(str::to_owned);
     plain.into_iter().chain([basic]).collect()
 }
 
@@ -35,6 +36,12 @@ fn loud(stage: &Stage) -> WorkerSetup {
         .set("pbx.api_key", API_KEY)
         .set("pbx.username", USERNAME)
         .set("pbx.password", PASSWORD)
+        // Nobody listens there: what the client says of that is in the log as well.
+        .set("traces.endpoint", "http://127.0.0.1:9")
+        .set(
+            "traces.headers",
+            &format!("authorization: Bearer {TRACES_KEY}"),
+        )
         .set("log.filter", EVERYTHING)
         .environment("RUST_BACKTRACE", "full")
 }
