@@ -26,6 +26,7 @@
 )]
 
 mod actions;
+mod broker_lost;
 mod browser;
 mod foreign;
 mod many_queues;
