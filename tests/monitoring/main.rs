@@ -24,6 +24,7 @@ use serde_json::Value;
 
 const RULES: &str = "deploy/prometheus/clockout.rules.yml";
 const DASHBOARD: &str = "deploy/grafana/clockout.json";
+const CONTRACT: &str = "docs/contract.md";
 const RUNBOOK: &str = "docs/runbook.md";
 
 #[test]
@@ -43,6 +44,15 @@ fn every_selector_of_the_rules_and_the_dashboard_finds_an_exported_series() {
     }
     let unwatched: Vec<_> = exported.metrics().difference(&asked).collect();
     assert!(unwatched.is_empty(), "nobody looks at {unwatched:?}");
+}
+
+#[test]
+fn the_contract_names_every_metric_that_is_exported_and_no_other() {
+    let exported = Exported::new(&Metrics::new().render().unwrap());
+    let contract = read(CONTRACT);
+    let rows = after(&contract, "| `clockout_").into_iter();
+    let named = rows.map(|row| format!("clockout_{}", row.split('`').next().unwrap()));
+    assert_eq!(&named.collect::<BTreeSet<_>>(), exported.metrics());
 }
 
 #[test]
