@@ -116,8 +116,8 @@ target/bench/peers/%:
 	@bench/peers/$*/install $@
 
 .PHONY: plots
-plots: target/bench/plots ## Draw the pictures and fill in the tables of docs/performance.md from bench/results
-	$</bin/python bench/plots/plots.py bench/results docs/performance.md
+plots: target/bench/plots ## Draw the pictures and fill in the tables of docs/performance.md and docs/operating.md from bench/results
+	$</bin/python bench/plots/plots.py bench/results docs/performance.md docs/operating.md
 
 target/bench/plots: bench/plots/requirements.txt
 	@scripts/ensure python

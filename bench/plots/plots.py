@@ -1,10 +1,11 @@
-"""Draws the pictures of docs/performance.md and fills in its tables, from what was measured.
+"""Draws the pictures of pages such as docs/performance.md and fills in their tables, from what was measured.
 
-    plots.py RESULTS PAGE.md
+    plots.py RESULTS PAGE.md…
 
-RESULTS is a folder: soak.json if there was one, and any other JSON file is of the suite, whole or in parts. What was not
-measured is not drawn. Pictures go into a folder beside the page that is named like it. A table stands in the page between two comments: `<!-- drain · runs of 500 -->`
-and `<!-- end -->`; the first names a part and a table of the results.
+RESULTS is a folder: soak.json if there was one, and any other JSON file is of the suite, whole or in parts. A picture is drawn where a page
+refers to it as FOLDER/PART.svg, in a folder beside the page that is named like it. A table stands in the page between two comments:
+`<!-- drain · runs of 500 -->` and `<!-- end -->`; the first names a part and a table of the results. `<!-- origin · drain -->` tells where and when
+that part was measured.
 """
 
 import json
@@ -40,26 +41,26 @@ COLUMNS = [
     ("cpu_to_floor", "of the floor's", 2),
     ("cpu_to_least", "of the first's", 2),
     ("broker_cpu_ms_per_1000", "broker CPU ms/1000", 1),
+    ("calls_per_second", "calls/s", 1),
     ("agents_per_call", "agents per call", 1),
     ("calls", "calls", 0),
     ("peak_mib", "peak MiB", 1),
 ]
 
 
-def main(results, page):
+def main(results, *pages):
     read = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("*.json"))}
     soak = read.pop("soak", None)
     suites = list(read.values())
     rows = [row for suite in suites for row in suite["rows"]]
-    page = Path(page)
-    folder = page.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    for part, draw in [("drain", drain), ("latency", latency), ("shift-end", shift_end), ("growth", growth)]:
-        if names(rows, part):
-            save(draw(rows), folder / f"{part}.svg")
-    if soak:
-        save(drawn_soak(soak), folder / "soak.svg")
-    page.write_text(filled(page.read_text(), suites, rows, soak))
+    for page in map(Path, pages):
+        text = page.read_text()
+        folder = page.with_suffix("")
+        for part, draw in DRAWN.items():
+            if f"({folder.name}/{part}.svg)" in text:
+                folder.mkdir(exist_ok=True)
+                save(draw(soak if part == "soak" else rows), folder / f"{part}.svg")
+        page.write_text(filled(text, suites, rows, soak))
 
 
 def save(figure, path):
@@ -127,6 +128,37 @@ def growth(rows):
     return figure
 
 
+def curves(rows):
+    """Calls per second above latency, for each setting."""
+    tables = names(rows, "curves")
+    figure, axes = pyplot.subplots(2, len(tables), figsize=(9, 4.6), sharex="col", sharey="row", squeeze=False)
+    for (above, below), table in zip(axes.T, tables):
+        line = of(rows, "curves", table)
+        setting, _, circumstances = table.partition(": ")
+        curve(above, line, "calls_per_second", OURS)
+        curve(below, line, "p99_ms", THEIRS, "p99")
+        curve(below, line, "p50_ms", OURS, "p50")
+        above.set_title(circumstances.replace(", ", "\n", 1), fontsize=8)
+        for axis in (above, below):
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:,g}")
+        below.set_xlabel(setting)
+    axes[0][0].set_ylabel("calls/s")
+    axes[1][0].set_ylabel("ms from due to outcome")
+    axes[1][0].legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def curve(axis, rows, name, colour, label=None):
+    """Medians as a line, with the range of all rounds as a band."""
+    cases = [row["case"] for row in rows]
+    figures = [row["figures"][name] for row in rows]
+    axis.plot(cases, [figure["median"] for figure in figures], color=colour, marker="o", markersize=3, label=label)
+    least, most = ([figure[end] for figure in figures] for end in ("least", "most"))
+    axis.fill_between(cases, least, most, color=colour, alpha=0.2, linewidth=0)
+
+
 def drawn_soak(soak):
     figure, axes = pyplot.subplots(3, 1, figsize=(9, 4.2), sharex=True)
     minutes = [look["seconds"] / 60 for look in soak["looks"]]
@@ -165,7 +197,7 @@ def filled(text, suites, rows, soak):
     def fill(match):
         part, _, table = match[1].partition(" · ")
         if part == "origin":
-            body = origin(suites)
+            body = origin(next(suite for suite in suites if names(suite["rows"], table)))
         elif part == "soak":
             body = soaked(soak)
         else:
@@ -175,11 +207,11 @@ def filled(text, suites, rows, soak):
     return re.sub(r"<!-- (?!end)([^>]+?) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
-def origin(suites):
-    first, machine = suites[0], suites[0]["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+def origin(suite):
+    machine = suite["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in suite["versions"].items())
     return (
-        f"Measured on {first['date'][:10]}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"Measured on {suite['date'][:10]}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}, broker and PBX on the same machine; {versions}."
     )
 
@@ -201,10 +233,12 @@ def soaked(soak):
 
 def table_of(rows):
     columns = [column for column in COLUMNS if any(column[0] in row["figures"] for row in rows)]
-    head = ["", ""] + [heading for _, heading, _ in columns]
-    lines = [head, ["---", "---"] + ["--:"] * len(columns)]
+    # Nobody needs to be told who it is where there is only one.
+    keys = ["who", "case"] if len({row["who"] for row in rows}) > 1 else ["case"]
+    head = [""] * len(keys) + [heading for _, heading, _ in columns]
+    lines = [head, ["---"] * len(keys) + ["--:"] * len(columns)]
     for row in rows:
-        lines.append([row["who"], row["case"]] + [cell(row["figures"].get(name), digits) for name, _, digits in columns])
+        lines.append([row[key] for key in keys] + [cell(row["figures"].get(name), digits) for name, _, digits in columns])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
@@ -214,6 +248,15 @@ def cell(figure, digits):
     median, least, most = (f"{figure[key]:,.{digits}f}" for key in ("median", "least", "most"))
     return median if least == most else f"**{median}** ({least}–{most})"
 
+
+DRAWN = {
+    "drain": drain,
+    "latency": latency,
+    "shift-end": shift_end,
+    "growth": growth,
+    "curves": curves,
+    "soak": drawn_soak,
+}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

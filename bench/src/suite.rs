@@ -1,6 +1,8 @@
 //! All measurements, round by round, contestants in turn.
 
+mod curves;
 mod drain;
+mod flow;
 mod growth;
 mod latency;
 mod overload;
@@ -54,6 +56,8 @@ pub(crate) enum Part {
     Overload,
     /// From the start of the process to its first consumer.
     StartUp,
+    /// Calls and latency, by how much is gathered.
+    Curves,
 }
 
 /// One row of a table, and how it is measured.
@@ -71,7 +75,7 @@ struct Case {
 enum Load {
     Backlog(drain::Backlog),
     SelfTimed(drain::SelfTimed),
-    Trickle(latency::Trickle),
+    Flow(flow::Flow),
     ShiftEnd,
     Overload(overload::Overload),
     StartUp,
@@ -163,13 +167,14 @@ impl Part {
             Self::Growth => growth::cases(quick),
             Self::Overload => overload::cases(quick),
             Self::StartUp => start_up::cases(),
+            Self::Curves => curves::cases(quick),
         }
     }
 
     fn compare(self, samples: &mut [Sample]) {
         match self {
             Self::Drain => drain::compare(samples),
-            Self::Latency => {}
+            Self::Latency | Self::Curves => {}
             Self::ShiftEnd => shift_end::compare(samples),
             Self::Growth => growth::compare(samples),
             Self::Overload => overload::compare(samples),
@@ -185,6 +190,7 @@ impl Part {
             Self::Growth => growth::COLUMNS,
             Self::Overload => overload::COLUMNS,
             Self::StartUp => start_up::COLUMNS,
+            Self::Curves => curves::COLUMNS,
         }
     }
 }
@@ -204,7 +210,7 @@ impl Case {
         match self.load {
             Load::Backlog(backlog) => backlog.measure(stage, &self.contestant).await,
             Load::SelfTimed(jobs) => jobs.measure(stage, &self.contestant).await,
-            Load::Trickle(trickle) => trickle.measure(stage, &self.contestant).await,
+            Load::Flow(flow) => flow.measure(stage, &self.contestant).await,
             Load::ShiftEnd => shift_end::measure(stage, &self.contestant).await,
             Load::Overload(overload) => overload.measure(stage, &self.contestant).await,
             Load::StartUp => start_up::measure(stage, &self.contestant).await,
