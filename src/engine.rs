@@ -591,16 +591,16 @@ impl Engine {
         }
     }
 
-    /// Unless somebody wants it otherwise, new deliveries are taken while calls may be made; and when the breaker waits for a
-    /// probe and nothing is held that could be one.
+    /// Unless somebody wants it otherwise, new deliveries are taken while calls may be made; when the breaker waits for a
+    /// probe and nothing is held that could be one; and when all that is held has failed as one.
     fn decide_intake(&mut self) {
-        let open = !self.is_draining()
-            && !self.paused
-            && match self.breaker.permit() {
-                Permit::Call => true,
-                Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),
-                Permit::Nothing => false,
-            };
+        let wanted = match self.breaker.permit() {
+            Permit::Call => true,
+            Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),
+            Permit::Nothing => false,
+        };
+        let wanted = wanted || self.breaker.needs_others(self.ledger.owed());
+        let open = wanted && !self.is_draining() && !self.paused;
         if open != self.intake_open {
             self.intake_open = open;
             self.effects.push(Effect::Intake { open });

@@ -13,6 +13,8 @@ pub(super) struct Breaker {
     state: State,
     /// Why it last opened; kept until it closes.
     reason: Arc<str>,
+    /// Probes that failed, one after the other, each in a way that may be its own.
+    fruitless: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Breaker {
             settings,
             state: State::Closed { failures: 0 },
             reason: Arc::from(""),
+            fruitless: 0,
         }
     }
 
@@ -85,6 +88,11 @@ impl Breaker {
     /// Why it is not closed.
     pub(super) fn reason(&self) -> Option<&Arc<str>> {
         (!self.is_closed()).then_some(&self.reason)
+    }
+
+    /// Whether probing has come round among so many agents and proved nothing: it may be that the PBX fails for these alone.
+    pub(super) fn needs_others(&self, agents: usize) -> bool {
+        self.fruitless > agents
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
@@ -112,15 +120,14 @@ impl Breaker {
     /// Somebody says so, whatever the PBX has done so far.
     pub(super) fn close(&mut self) {
         self.state = State::Closed { failures: 0 };
+        self.fruitless = 0;
     }
 
     /// The PBX answered `call`, whatever it said of the agents.
     pub(super) fn landed(&mut self, call: CallId) {
         match self.state {
-            State::Closed { .. } => self.state = State::Closed { failures: 0 },
-            State::Probing { probe, .. } if probe == call => {
-                self.state = State::Closed { failures: 0 };
-            }
+            State::Closed { .. } => self.close(),
+            State::Probing { probe, .. } if probe == call => self.close(),
             // It left before the breaker opened: old news.
             State::Open { .. } | State::Ajar { .. } | State::Probing { .. } => {}
         }
@@ -139,6 +146,10 @@ impl Breaker {
                 }
             }
             State::Probing { probe, cooldown } if probe == call => {
+                self.fruitless = match failure.meets {
+                    Meets::This => self.fruitless.saturating_add(1),
+                    Meets::All => 0,
+                };
                 self.open(now, cooldown.saturating_mul(2), failure);
             }
             // It left before the breaker opened: old news.
@@ -254,6 +265,23 @@ mod tests {
         breaker.close();
         fail(&mut breaker, S(6), 2, Meets::This, None);
         assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn probes_that_have_come_round_in_vain_ask_for_others_unless_the_failure_meets_all() {
+        let mut breaker = breaker(1);
+        fail(&mut breaker, S(0), 1, Meets::This, None);
+        let mut probe = |call, meets| {
+            let until = breaker.deadline().unwrap();
+            breaker.tick(until);
+            breaker.probe_left(BatchId(call));
+            fail(&mut breaker, until, call, meets, None);
+            breaker.needs_others(1)
+        };
+        assert!(!probe(2, Meets::This));
+        assert!(probe(3, Meets::This));
+        assert!(!probe(4, Meets::All));
+        assert!(!breaker.needs_others(0));
     }
 
     #[test]

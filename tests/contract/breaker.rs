@@ -106,6 +106,30 @@ async fn a_batch_that_makes_the_pbx_fail_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_agent_for_whom_the_pbx_always_fails_does_not_keep_later_jobs_waiting() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"match": {"agent": "5"}, "effect": status(500)}]));
+    let worker = jumpy(&stage).set("breaker.failures", "2");
+    let worker = worker.set("retry.attempts_max", "3").start().await;
+    stage.send(job("1", &["5"])).await;
+    worker.answers("/readyz", 503).await;
+    // By now it was probed alone, more than once, with nobody else to probe with.
+    stage.called(5).await;
+    stage.send(job("2", &["1"])).await;
+    let told = stage.outcomes(2).await;
+    assert_eq!(
+        (&told[0]["queue"], &told[0]["code"]),
+        (&json!("2"), &json!("applied"))
+    );
+    // The PBX answers others: so now its attempts run out.
+    assert_eq!(
+        (&told[1]["agent"], &told[1]["code"]),
+        (&json!("5"), &json!("exhausted"))
+    );
+    worker.ready().await;
+}
+
+#[tokio::test]
 async fn jobs_whose_time_passes_while_it_is_open_expire() {
     let mut stage = stage().await;
     stage.faults(json!([{"effect": status(401)}]));
