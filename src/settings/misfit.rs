@@ -33,6 +33,11 @@ impl Settings {
                  again: make it longer",
             ),
             (
+                engine.retry.attempts_max <= engine.breaker.failures,
+                "retry.attempts_max is not more than breaker.failures, so in an outage an agent's attempts can run out before the \
+                 breaker opens: make it more",
+            ),
+            (
                 !engine.policy.pause && !engine.policy.remove,
                 "policy.actions is empty, so every job ends as forbidden_by_policy: allow \"pause\", \"remove\" or both",
             ),
@@ -101,6 +106,7 @@ mod tests {
             ("CLOCKOUT_BATCH_MAX_AGENTS", "4001", "batch.max_agents"),
             ("CLOCKOUT_BATCH_LINGER", "1h", "jobs.max_age"),
             ("CLOCKOUT_JOBS_MAX_AGE", "5s", "jobs.max_age"),
+            ("CLOCKOUT_BREAKER_FAILURES", "6", "retry.attempts_max"),
             ("CLOCKOUT_POLICY_ACTIONS", "", "policy.actions"),
             ("CLOCKOUT_POLICY_DRY_RUN", "true", "policy.dry_run"),
             ("CLOCKOUT_RESULTS_QUEUE", "", "results.queue"),
