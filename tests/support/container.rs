@@ -124,6 +124,8 @@ impl Kept {
         };
         for _ in 0..300 {
             if answers().await {
+                // The TLS listener starts after the plain one.
+                self.ctl(&["await_startup"]).await;
                 return Ok(format!("amqp={} tls={}", self.amqp, self.tls));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
