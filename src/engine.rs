@@ -16,6 +16,7 @@ pub mod outcome;
 mod pace;
 mod retry;
 mod telling;
+mod tuning;
 pub mod verdict;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -37,6 +38,7 @@ use outcome::{Code, Outcome};
 use pace::Pace;
 use retry::Schedule;
 use telling::Telling;
+pub use tuning::Tuning;
 use verdict::CallResult;
 
 /// Most agents held at once, over all jobs: as many as jobs, so that jobs of many agents need no more memory than as many of
@@ -159,6 +161,8 @@ pub enum Event {
         queue: PbxQueue,
     },
     StopRequested,
+    /// The settings have changed. Boxed: it is rare, and larger than what happens to every job.
+    Tuned(Box<Tuning>),
     /// The grace period ran out: what is left goes back.
     GraceEnded,
 }
@@ -384,6 +388,7 @@ impl Engine {
                 self.begin_drain();
                 self.acknowledge();
             }
+            Event::Tuned(tuning) => self.tune(now.elapsed, *tuning),
             Event::GraceEnded => self.give_back(),
         }
         self.feel_pressure(now);

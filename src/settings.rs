@@ -16,6 +16,7 @@ mod misfit;
 mod overview;
 mod problem;
 mod raw;
+mod reader;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 pub use duration::parse as parse_duration;
 pub use overview::{Effective, Overview, Shown};
 pub use problem::{Origin, Problem, Problems};
+pub use reader::{Changes, Reader};
 
 use crate::{broker, engine, pbx, telemetry, traces, wire};
 use check::Check;

@@ -6,7 +6,7 @@
 pub mod log;
 pub mod metrics;
 
-pub use log::{Filter, Format, Settings, init};
+pub use log::{Filter, Format, Settings, Switch, init};
 pub use metrics::{Metrics, Totals};
 
 /// Metric names, as CONTRACT §9 has them, and what `/metrics` says of each.

@@ -24,8 +24,9 @@ use crate::broker::{self, Broker};
 use crate::engine::batch::Batch;
 use crate::engine::job::{Epoch, JobId, Timestamp};
 use crate::engine::verdict::CallResult;
-use crate::engine::{Counted, Effect, Engine, Event, Published};
+use crate::engine::{Counted, Effect, Engine, Event, Published, Tuning};
 use crate::pbx::client::Client;
+use crate::pbx::texts;
 use crate::telemetry::{Metrics, field};
 use crate::traces::Traces;
 use crate::wire::nameless::Nameless;
@@ -62,6 +63,15 @@ pub struct Parts {
     pub grace: Duration,
     /// Longest that nothing moves: `watchdog.patience`.
     pub patience: Duration,
+    /// Comes with the settings that have changed.
+    pub changes: mpsc::Receiver<Change>,
+}
+
+/// The settings that a worker takes while it works.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub tuning: Tuning,
+    pub texts: texts::Settings,
 }
 
 /// How a worker is stopped from outside.
@@ -177,6 +187,10 @@ impl Worker {
                 () = alarm => self.step(Event::Tick),
                 _ = beat.tick() => self.beat(),
                 Some(asked) = self.parts.orders.recv() => self.obey(asked),
+                Some(change) = self.parts.changes.recv() => {
+                    self.parts.pbx.set_texts(&change.texts);
+                    self.step(Event::Tuned(Box::new(change.tuning)));
+                }
                 Some(done) = self.calls.join_next_with_id() => self.call_done(done),
                 Ok(room) = commands.reserve(), if self.outbox.is_ready() => {
                     self.outbox.send(room, self.epoch);

@@ -19,7 +19,7 @@ use clockout::engine::job::{
 use clockout::engine::verdict::{Answer, CallResult, ItemAnswer};
 use clockout::engine::{
     BreakerSettings, Disposition, Effect, Engine, Event, Now, Policy, Published, RetrySettings,
-    Settings,
+    Settings, Tuning,
 };
 use proptest::prelude::*;
 
@@ -451,4 +451,47 @@ fn a_paused_worker_finishes_what_it_holds_and_takes_nothing_new_until_it_is_resu
     assert_eq!(run.acknowledged, 1);
     run.step(Event::Paused { paused: false });
     assert!(run.intake_open);
+}
+
+#[test]
+fn what_waits_goes_by_settings_that_change() {
+    let before = settings().tuning();
+    let hasty = Tuning {
+        linger: Duration::ZERO,
+        ..before
+    };
+    let small = Tuning {
+        max_agents: NonZeroUsize::MIN.saturating_add(1),
+        ..before
+    };
+    for tuning in [hasty, small] {
+        let mut run = Run::new();
+        run.deliver(job(0, Action::Pause, 0, &[0, 1]), false);
+        assert_eq!(run.calls.len(), 0);
+        run.step(Event::Tuned(Box::new(tuning)));
+        assert_eq!(run.calls.len(), 1);
+    }
+}
+
+#[test]
+fn the_parts_of_a_refused_batch_hold_no_more_agents_than_the_settings_allow_by_then() {
+    let mut run = Run::new();
+    run.deliver(job(0, Action::Pause, 0, &[0, 1, 2]), false);
+    let call = run.calls[0].id;
+    let tuning = Tuning {
+        max_agents: NonZeroUsize::MIN,
+        ..settings().tuning()
+    };
+    run.step(Event::Tuned(Box::new(tuning)));
+    let message = "no".into();
+    run.under_way.clear();
+    run.step(Event::CallDone {
+        call,
+        result: CallResult::Refused { message },
+    });
+    while !run.under_way.is_empty() {
+        run.answer(Answer::Done);
+    }
+    let called = run.calls[1..].iter().flat_map(|batch| batch.agents());
+    assert_eq!((run.calls.len(), called.count()), (4, 3));
 }

@@ -24,6 +24,7 @@ use clockout::settings::{self, BrokerOnly, Settings};
 use clockout::telemetry;
 use clockout::worker::Stop;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -190,7 +191,9 @@ async fn perform<'p>(
     };
     let stop = Stop::default();
     let mut worker = JoinSet::new();
-    worker.spawn(run::work(settings, stop.clone()));
+    // Its settings never change.
+    let (_, changes) = mpsc::channel(1);
+    worker.spawn(run::work(settings, changes, stop.clone()));
     let played = tokio::select! {
         played = play::play(plan, stage) => played.map_err(Into::into),
         Some(ended) = worker.join_next() => match ended {

@@ -1,5 +1,6 @@
 //! `clockout run`: the worker, until a signal ends it.
 
+mod reload;
 mod systemd;
 mod traces;
 
@@ -21,18 +22,19 @@ use clockout::admin::{self, Actions, Health, View};
 use clockout::broker;
 use clockout::engine::Engine;
 use clockout::pbx::client::Client;
-use clockout::settings::Settings;
+use clockout::settings::{Reader, Settings};
 use clockout::telemetry::{self, Metrics};
 use clockout::wire::nameless::Nameless;
 use clockout::wire::outcome::{self, Encoder};
-use clockout::worker::{self, Clock, Ended, Parts, Stop};
+use clockout::worker::{self, Change, Clock, Ended, Parts, Stop};
 
 use super::{Common, Exit};
 
 /// Work: take jobs, call the PBX, tell what became of them.
 ///
 /// Ends on SIGTERM or SIGINT: takes no more jobs, finishes what it holds within shutdown.grace, gives the rest back to
-/// RabbitMQ. A second signal ends it at once.
+/// RabbitMQ. A second signal ends it at once. SIGHUP has it read the settings anew: log.filter, batch, retry, pbx.texts
+/// and the limits of calls change at once, the rest takes a restart; wrong ones change nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  clockout run --config /etc/clockout/clockout.toml")]
 pub(crate) struct Arguments {
@@ -41,13 +43,16 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
-    let settings = Settings::from_process(&arguments.common.into())?;
-    telemetry::init(&settings.log)?;
+    let (settings, reader) = Reader::start(arguments.common.into())?;
+    let log = telemetry::init(&settings.log)?;
     super::runtime()?.block_on(async {
         let stop = Stop::default();
+        let (change, changes) = mpsc::channel(1);
         let signals = heed_signals(stop.clone())?;
-        let ended = Box::pin(work(settings, stop)).await;
+        let hangups = reload::heed(reader, log, change)?;
+        let ended = Box::pin(work(settings, changes, stop)).await;
         signals.abort();
+        hangups.abort();
         Ok(match ended? {
             Ended::Drained => Exit::Done,
             Ended::GaveBack => Exit::GaveBack,
@@ -56,7 +61,11 @@ pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 /// Builds a worker from its settings and lets it work until it is stopped.
-pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended> {
+pub(super) async fn work(
+    settings: Settings,
+    changes: mpsc::Receiver<Change>,
+    stop: Stop,
+) -> anyhow::Result<Ended> {
     let clock = Clock::start();
     let run = Uuid::new_v4();
     let (seed, broker_seed) = run.as_u64_pair();
@@ -108,6 +117,7 @@ pub(super) async fn work(settings: Settings, stop: Stop) -> anyhow::Result<Ended
         traces,
         grace: settings.grace,
         patience: settings.patience,
+        changes,
     };
     let ended = worker::run(parts, stop).await;
     drop(end);

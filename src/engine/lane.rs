@@ -420,7 +420,14 @@ impl Lane {
     fn pick(&mut self, now: Duration, rules: &Rules, probe: bool) -> Option<Load> {
         if let Some(group) = self.shelves.splits.pop_front() {
             let cause = if probe { Cause::Probe } else { Cause::Split };
-            let Group { action, agents } = group;
+            let Group { action, mut agents } = group;
+            // The settings may have allowed more when it was split.
+            let fit = agents.len().min(rules.max_agents.get());
+            let rest = agents.split_off(fit);
+            if !rest.is_empty() {
+                let agents = rest;
+                self.shelves.splits.push_front(Group { action, agents });
+            }
             return Some(Load {
                 split: true,
                 ..Load::of(action, cause, now, agents)

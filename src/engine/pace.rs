@@ -12,12 +12,15 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(calls_per_second: Option<NonZeroU32>) -> Self {
-        let interval =
-            calls_per_second.map_or(Duration::ZERO, |n| Duration::from_secs(1) / n.get());
         Self {
-            interval,
+            interval: interval(calls_per_second),
             not_before: Duration::ZERO,
         }
+    }
+
+    /// Another limit, from the next call on.
+    pub(super) fn limit(&mut self, calls_per_second: Option<NonZeroU32>) {
+        self.interval = interval(calls_per_second);
     }
 
     /// The earliest moment for the next call.
@@ -33,6 +36,10 @@ impl Pace {
     pub(super) fn hold(&mut self, now: Duration, wait: Duration) {
         self.not_before = self.not_before.max(now.saturating_add(wait));
     }
+}
+
+fn interval(calls_per_second: Option<NonZeroU32>) -> Duration {
+    calls_per_second.map_or(Duration::ZERO, |n| Duration::from_secs(1) / n.get())
 }
 
 #[cfg(test)]

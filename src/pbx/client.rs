@@ -98,6 +98,11 @@ impl Client {
         })
     }
 
+    /// Calls from now on are judged by these; clones made before keep theirs.
+    pub fn set_texts(&mut self, texts: &texts::Settings) {
+        self.texts = Texts::new(texts);
+    }
+
     /// Makes one call; ends within [`Settings::timeout`], whatever the PBX does.
     pub async fn call(&self, batch: &Batch) -> CallResult {
         let overdue = || CallResult::Ambiguous {

@@ -142,6 +142,11 @@ pub(super) fn join(path: &str, name: &str) -> String {
     }
 }
 
+/// The value of a key in a tree of settings.
+pub(super) fn value<'t>(tree: &'t Value, key: &str) -> &'t Value {
+    key.split('.').fold(tree, |under, name| &under[name])
+}
+
 /// The environment variable of a key: `pbx.texts.retry` is `CLOCKOUT_PBX_TEXTS_RETRY`.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use serde_json::Value;
 
 use super::check::Check;
-use super::keys::Keys;
+use super::keys::{Keys, value};
 use super::problem::{Origin, Problems};
 use super::{Arguments, address, meaning, read};
 
@@ -68,10 +68,6 @@ impl Overview {
             problems: check.finish(settings).err(),
         }
     }
-}
-
-fn value<'t>(tree: &'t Value, key: &str) -> &'t Value {
-    key.split('.').fold(tree, |under, name| &under[name])
 }
 
 /// Reads an address, and leaves out what is secret.

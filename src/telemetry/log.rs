@@ -7,13 +7,15 @@ use std::fmt::{self, Write};
 use std::io::IsTerminal;
 use std::str::FromStr;
 
+use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,31 +88,44 @@ pub struct Settings {
 #[error("the log cannot be set up twice: {0}")]
 pub struct AlreadySet(#[from] tracing_subscriber::util::TryInitError);
 
+/// Changes which events the process's log shows.
+#[derive(Debug)]
+pub struct Switch(reload::Handle<EnvFilter, Registry>);
+
+impl Switch {
+    pub fn set(&self, filter: &Filter) {
+        // Fails only where the log is gone, and then there is nothing to filter.
+        self.0.reload(filter.directives()).ok();
+    }
+}
+
 /// Sends the process's events to standard error, from now on. Once per process.
-pub fn init(settings: &Settings) -> Result<(), AlreadySet> {
+pub fn init(settings: &Settings) -> Result<Switch, AlreadySet> {
     let colours = std::io::stderr().is_terminal();
-    Ok(subscriber(settings, colours, std::io::stderr).try_init()?)
+    let (subscriber, switch) = subscriber(settings, colours, std::io::stderr);
+    subscriber.try_init()?;
+    Ok(switch)
 }
 
 fn subscriber<W>(
     settings: &Settings,
     colours: bool,
     writer: W,
-) -> Box<dyn tracing::Subscriber + Send + Sync>
+) -> (impl Subscriber + Send + Sync, Switch)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let base = tracing_subscriber::fmt()
-        .with_env_filter(settings.filter.directives())
-        .with_writer(writer);
-    match settings.format {
-        Format::Text => Box::new(
-            base.with_ansi(colours)
-                .fmt_fields(debug_fn(escaped_field).delimited(" "))
-                .finish(),
-        ),
-        Format::Json => Box::new(base.json().flatten_event(true).finish()),
-    }
+    let (filter, handle) = reload::Layer::new(settings.filter.directives());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match settings.format {
+        Format::Text => lines
+            .with_ansi(colours)
+            .fmt_fields(debug_fn(escaped_field).delimited(" "))
+            .boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    (subscriber, Switch(handle))
 }
 
 /// `name=value`, or the bare message, without control characters.
@@ -168,7 +183,7 @@ mod tests {
             filter: Filter::parse(filter).unwrap(),
         };
         let pen = paper.clone();
-        let log = subscriber(&settings, false, move || pen.clone());
+        let (log, _) = subscriber(&settings, false, move || pen.clone());
         tracing::subscriber::with_default(log, say);
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

@@ -41,6 +41,7 @@ mod order;
 mod outages;
 mod outcomes;
 mod pbx_calls;
+mod reload;
 mod repeats;
 mod requests;
 mod security;

@@ -7,7 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clockout::engine::job::PbxQueue;
-use clockout::engine::{BreakerSettings, Policy, RetrySettings, Settings};
+use clockout::engine::{BreakerSettings, Policy, RetrySettings, Settings, Tuning};
 use fastrand::Rng;
 
 /// Likelihoods, in thousandths.
@@ -101,6 +101,22 @@ impl Swarm {
             outages: times(rng, 2),
             call_latency: Duration::from_millis(rng.u64(1..=2000)),
             confirm_latency: Duration::from_millis(rng.u64(0..=100)),
+        }
+    }
+
+    /// What somebody changes while the worker works. Calls per second stay, or "at most n in any second" would not hold at
+    /// the change; so does how often an agent is called, of which some had more than a lower number.
+    pub(crate) fn another_tuning(&self, rng: &mut Rng) -> Tuning {
+        let before = self.settings.tuning();
+        let RetrySettings { attempts_max, .. } = before.retry;
+        let other = settings(rng, &self.queues).tuning();
+        Tuning {
+            max_calls_per_second: before.max_calls_per_second,
+            retry: RetrySettings {
+                attempts_max,
+                ..other.retry
+            },
+            ..other
         }
     }
 }

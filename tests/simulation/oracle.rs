@@ -144,6 +144,7 @@ impl Oracle {
             Event::Paused { paused } => process.paused = *paused,
             Event::BreakerClosed => process.calls.breaker_closed(),
             Event::Flushed { queue } => process.flushed = Some(*queue),
+            Event::Tuned(tuning) => self.settings.tune(**tuning),
             Event::StopRequested => process.stopping = true,
             Event::GraceEnded => {
                 process.grace_ended = true;

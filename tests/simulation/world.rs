@@ -266,7 +266,7 @@ impl World {
             Occurrence::StopRequested => self.request_stop(),
             Occurrence::GraceEnded { .. } => self.step(Event::GraceEnded),
             Occurrence::ProcessStarts => self.start_process(),
-            Occurrence::Ordered { order } => self.step(order.event()),
+            Occurrence::Ordered { order } => self.order(order),
         }
     }
 

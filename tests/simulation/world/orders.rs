@@ -1,9 +1,9 @@
-//! Somebody who meddles: pauses, resumes, closes the breaker, flushes PBX queues.
+//! Somebody who meddles: pauses, resumes, closes the breaker, flushes PBX queues, changes settings.
 
 use std::time::Duration;
 
-use clockout::engine::Event;
 use clockout::engine::job::PbxQueue;
+use clockout::engine::{Event, Tuning};
 use fastrand::Rng;
 
 use super::{Occurrence, World};
@@ -15,6 +15,7 @@ pub(super) enum Order {
     Resume,
     CloseBreaker,
     Flush(PbxQueue),
+    Tune(Tuning),
 }
 
 impl Order {
@@ -24,6 +25,7 @@ impl Order {
             Self::Resume => Event::Paused { paused: false },
             Self::CloseBreaker => Event::BreakerClosed,
             Self::Flush(queue) => Event::Flushed { queue },
+            Self::Tune(tuning) => Event::Tuned(Box::new(tuning)),
         }
     }
 
@@ -34,6 +36,18 @@ impl Order {
 }
 
 impl World {
+    /// Nobody hears it while no process lives.
+    pub(super) fn order(&mut self, order: Order) {
+        if self.process.is_none() {
+            return;
+        }
+        if let Order::Tune(tuning) = order {
+            // The next process reads what this one was told.
+            self.swarm.settings.tune(tuning);
+        }
+        self.step(order.event());
+    }
+
     /// Somebody meddles in every fifth seed, with luck of their own, so that all other seeds keep their meaning; those of
     /// `seeds.txt` are among these.
     pub(super) fn plan_orders(&mut self, seed: u64) {
@@ -57,6 +71,11 @@ impl World {
                 let order = Order::Resume;
                 self.after(resumed, Occurrence::Ordered { order });
             }
+        }
+        for _ in 0..rng.u32(0..=3) {
+            let at = up_to(&mut rng, self.swarm.safety_phase);
+            let order = Order::Tune(self.swarm.another_tuning(&mut rng));
+            self.after(at, Occurrence::Ordered { order });
         }
     }
 }
