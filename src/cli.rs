@@ -146,11 +146,14 @@ mod tests {
         let mut whole = Cli::command();
         whole.build();
         let mut examples = 0;
-        for mut command in commands(&whole) {
-            let help = command.render_long_help().to_string();
-            let (_, after) = help.split_once("\nExample").unwrap_or_else(|| {
-                panic!("`{} --help` shows no example", command.get_name());
-            });
+        for command in commands(&whole) {
+            let after = command.get_after_help().map(ToString::to_string);
+            let after = after.unwrap_or_default();
+            assert!(
+                after.starts_with("Example"),
+                "`{} --help` shows no example",
+                command.get_name()
+            );
             for line in after
                 .lines()
                 .filter_map(|line| line.split_once("clockout "))
