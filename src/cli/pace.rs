@@ -20,7 +20,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// `rate`: messages per second.
+    /// `rate`: most messages in a second; in the first one it can be a burst more.
     pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
         let Some(rate) = rate else {
             return Self {
@@ -54,19 +54,15 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn bursts_and_their_distance_make_the_rate() {
+    #[tokio::test]
+    async fn bursts_and_their_distance_make_the_rate() {
         for (rate, burst, distance) in [
             (1, 1, Duration::from_secs(1)),
             (5, 1, Duration::from_millis(200)),
             (50, 5, Duration::from_millis(100)),
             (5_000, 100, Duration::from_millis(20)),
         ] {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .unwrap();
-            let pace = runtime.block_on(async { Pace::new(NonZeroU32::new(rate)) });
+            let pace = Pace::new(NonZeroU32::new(rate));
             assert_eq!(pace.burst(), burst, "{rate}");
             assert_eq!(pace.turns.unwrap().period(), distance, "{rate}");
         }

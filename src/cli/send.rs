@@ -27,9 +27,10 @@ use uuid::Uuid;
 use self::input::{Input, InputFlags};
 use self::ledger::Ledger;
 use self::letter::Size;
-use self::post::{Cause, Confirmed, Pace, Post};
+use self::post::{Cause, Confirmed, Post};
 use self::wait::Wait;
 use super::outcome::json_line;
+use super::pace::Pace;
 use super::signals::Signals;
 use super::{Common, Exit, terminal, values};
 

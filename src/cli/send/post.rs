@@ -2,51 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::num::NonZeroU32;
-use std::time::Duration;
 
 use clockout::broker::client::{Client, ClientError};
 use clockout::engine::job::Job;
-use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::letter::{Letter, Letters, Unfit};
+use crate::cli::pace::Pace;
 use crate::cli::signals::Signals;
-
-/// Most jobs sent before their confirms are waited for.
-const BURST_MAX: u32 = 100;
-
-/// How many bursts a second are made of a rate, where they need not be larger.
-const BURSTS_PER_SECOND: u32 = 10;
-
-/// How many jobs go at once, and when.
-#[derive(Debug)]
-pub(super) struct Pace {
-    burst: usize,
-    /// `None`: as fast as RabbitMQ confirms.
-    turns: Option<Interval>,
-}
-
-impl Pace {
-    /// At most `rate` jobs per second, in any second but the first, where it can be a burst more.
-    pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
-        let burst = rate.map_or(BURST_MAX, |rate| {
-            (rate.get() / BURSTS_PER_SECOND).clamp(1, BURST_MAX)
-        });
-        let turns = rate.map(|rate| {
-            let mut turns = interval(Duration::from_secs(1) * burst / rate.get());
-            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            turns
-        });
-        let burst = usize::try_from(burst).unwrap_or(usize::MAX);
-        Self { burst, turns }
-    }
-
-    async fn turn(&mut self) {
-        if let Some(turns) = &mut self.turns {
-            turns.tick().await;
-        }
-    }
-}
 
 /// What is being sent, and how far it is.
 pub(super) struct Post<'s> {
@@ -80,7 +42,7 @@ impl Post<'_> {
         signals: &mut Signals,
     ) -> Result<Option<Vec<Job>>, Unsent> {
         let letters: Result<Vec<Letter>, Unfit> =
-            self.letters.by_ref().take(self.pace.burst).collect();
+            self.letters.by_ref().take(self.pace.burst()).collect();
         let letters = letters.map_err(|unfit| self.unsent(0, unfit))?;
         let Some(line) = letters.last().map(|letter| letter.line) else {
             return Ok(None);
@@ -159,19 +121,6 @@ impl fmt::Display for Unsent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pace(rate: u32) -> (usize, Duration) {
-        let pace = Pace::new(NonZeroU32::new(rate));
-        (pace.burst, pace.turns.unwrap().period())
-    }
-
-    #[tokio::test]
-    async fn a_rate_is_kept_in_small_bursts() {
-        assert_eq!(pace(1), (1, Duration::from_secs(1)));
-        assert_eq!(pace(50), (5, Duration::from_millis(100)));
-        assert_eq!(pace(10_000), (100, Duration::from_millis(10)));
-        assert!(Pace::new(None).turns.is_none());
-    }
 
     #[test]
     fn what_was_not_sent_says_what_was_and_what_is_in_doubt() {
