@@ -52,8 +52,8 @@ fn config_shows_each_setting_with_its_source_and_no_secret() {
     ];
     let table = shown(&arguments, &environment);
     let row = |key: &str| -> Vec<&str> {
-        let mut rows = table.lines().map(str::split_whitespace);
-        rows.find_map(|mut words| (words.next()? == key).then(|| words.collect()))
+        let mut rows = table.lines().map(|line| line.split('\t'));
+        rows.find_map(|mut cells| (cells.next()? == key).then(|| cells.collect()))
             .unwrap_or_else(|| panic!("{key} in {table}"))
     };
     let second_line = format!("{path}:2");

@@ -1,13 +1,13 @@
 //! `clockout config`: the settings as they count, each with where it came from. No secret is shown.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap::Args;
 use clockout::settings::{Effective, Origin, Overview, Shown};
-use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::terminal::{self, Cell, Table, Tone};
 use super::{Common, Exit};
 
 /// Print the settings as they count, and where each came from; secrets are hidden.
@@ -25,35 +25,31 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let overview = Overview::from_process(&arguments.common.into());
-    let shown = if arguments.json {
-        serde_json::to_string_pretty(&json(&overview.settings)?)?
+    if arguments.json {
+        let shown = serde_json::to_string_pretty(&json(&overview.settings)?)?;
+        writeln!(terminal::stdout(), "{shown}")?;
     } else {
-        table(&overview.settings).trim_fmt()
-    };
-    let mut out = io::stdout().lock();
-    writeln!(out, "{shown}")?;
-    out.flush()?;
+        table(&overview.settings).print()?;
+    }
     match overview.problems {
         Some(problems) => Err(problems.into()),
         None => Ok(Exit::Done),
     }
 }
 
-fn table(settings: &[Effective]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+fn table(settings: &[Effective]) -> Table<3> {
+    let mut table = Table::new(["setting", "value", "source"]);
     for Effective { key, value, origin } in settings {
         let value = match value {
-            Shown::Plain(Value::Null) => "(not set)".to_owned(),
-            Shown::Plain(value) => value.to_string(),
-            Shown::Hidden => "(hidden)".to_owned(),
+            Shown::Plain(Value::Null) => Cell::text("(not set)").toned(Tone::Faint),
+            Shown::Plain(value) => Cell::text(&value.to_string()),
+            Shown::Hidden => Cell::text("(hidden)").toned(Tone::Doubtful),
         };
-        let origin = origin.as_ref();
-        let origin = origin.map_or_else(|| "default".to_owned(), Origin::to_string);
-        table.add_row([key.clone(), value, origin]);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        let source = match origin {
+            Some(origin) => Cell::text(&origin.to_string()),
+            None => Cell::text("default").toned(Tone::Faint),
+        };
+        table.add([Cell::text(key), value, source]);
     }
     table
 }

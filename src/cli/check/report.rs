@@ -1,9 +1,11 @@
 //! What a check found, as lines for people or as JSON for scripts.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use serde::Serialize;
+
+use crate::cli::terminal::{self, Tone, painted, printable};
 
 /// Everything found, in the order in which it is shown.
 #[derive(Debug, Default)]
@@ -37,11 +39,11 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn mark(self) -> char {
+    fn mark(self) -> String {
         match self {
-            Self::Ok => '✓',
-            Self::Advice => '!',
-            Self::Fault => '✗',
+            Self::Ok => painted('✓', Tone::Good),
+            Self::Advice => painted('!', Tone::Doubtful),
+            Self::Fault => painted('✗', Tone::Bad),
         }
     }
 }
@@ -80,7 +82,7 @@ impl Report {
 
     /// To standard output.
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = terminal::stdout();
         if json {
             let whole = Whole {
                 ok: self.is_good(),
@@ -98,7 +100,7 @@ impl Report {
 
     fn add(&mut self, about: About, result: Outcome, text: impl Display) {
         // What RabbitMQ says cannot forge a line.
-        let text = text.to_string().replace(char::is_control, " ");
+        let text = printable(&text.to_string());
         self.findings.push(Finding {
             about,
             result,
