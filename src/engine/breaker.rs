@@ -90,9 +90,16 @@ impl Breaker {
         (!self.is_closed()).then_some(&self.reason)
     }
 
-    /// Whether probing has come round among so many agents and proved nothing: it may be that the PBX fails for these alone.
+    /// Whether probing has come round among so many agents, has slowed down as far as it goes, and has proved nothing: it may be
+    /// that the PBX fails for these alone.
     pub(super) fn needs_others(&self, agents: usize) -> bool {
-        self.fruitless > agents
+        let slowest = match self.state {
+            State::Closed { .. } => false,
+            State::Open { cooldown, .. }
+            | State::Ajar { cooldown }
+            | State::Probing { cooldown, .. } => cooldown >= self.settings.cooldown_max,
+        };
+        slowest && self.fruitless > agents
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
@@ -268,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_that_have_come_round_in_vain_ask_for_others_unless_the_failure_meets_all() {
+    fn slow_probes_that_have_come_round_in_vain_ask_for_others_unless_the_failure_meets_all() {
         let mut breaker = breaker(1);
         fail(&mut breaker, S(0), 1, Meets::This, None);
         let mut probe = |call, meets| {
@@ -276,11 +283,21 @@ mod tests {
             breaker.tick(until);
             breaker.probe_left(BatchId(call));
             fail(&mut breaker, until, call, meets, None);
-            breaker.needs_others(1)
+            [1, 2].map(|agents| breaker.needs_others(agents))
         };
-        assert!(!probe(2, Meets::This));
-        assert!(probe(3, Meets::This));
-        assert!(!probe(4, Meets::All));
+        assert_eq!(probe(2, Meets::This), [false, false]);
+        assert_eq!(probe(3, Meets::This), [true, false]);
+        assert_eq!(probe(4, Meets::This), [true, true]);
+        assert_eq!(probe(5, Meets::All), [false, false]);
+    }
+
+    #[test]
+    fn probes_that_still_get_slower_ask_for_nobody() {
+        let mut breaker = breaker(1);
+        fail(&mut breaker, S(0), 1, Meets::This, None);
+        breaker.tick(S(5));
+        breaker.probe_left(BatchId(2));
+        fail(&mut breaker, S(5), 2, Meets::This, None);
         assert!(!breaker.needs_others(0));
     }
 
