@@ -45,7 +45,7 @@ check: ## Check format, lints, documentation, dependencies and what a job costs 
 	@scripts/ensure cc
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	@$(MAKE) deny engine-cost
 
 .PHONY: deny

@@ -1,6 +1,7 @@
 //! Measures clockout beside the least that a worker must do (the floor) and beside what one would write instead (the
 //! peers), in alternating rounds on one machine. `make bench` runs it; `bench/README.md` says how to read it.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
