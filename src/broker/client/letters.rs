@@ -15,7 +15,7 @@ use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Client, ClientError, Why, confirming, publish_all};
 use crate::broker::topology::{TopologyError, explain};
@@ -41,6 +41,12 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Most silences in a row while it says that it has.
 const QUIET_MAX: u32 = 30;
 
+/// How long to wait before asking again whether what was given back is there.
+const RETURN_WAIT: Duration = Duration::from_millis(10);
+
+/// Most of these waits: somebody may have taken it meanwhile.
+const RETURN_WAITS_MAX: u32 = 1_000;
+
 /// How the dead queue stood before the first letter was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -63,6 +69,8 @@ pub struct Letters<'c> {
     /// A channel of its own: an exchange that is not there would cost it that of the others.
     renewing: Channel,
     seen: u32,
+    /// Of those, how many are gone from the queue for good.
+    taken: u32,
     /// Each holds as many letters as it may, or did.
     full: Vec<Shelf>,
     shelf: Shelf,
@@ -84,6 +92,7 @@ impl<'c> Letters<'c> {
             asking,
             renewing: confirming(&client.connection).await?,
             seen: 0,
+            taken: 0,
             full: Vec::new(),
             shelf,
             worn: Vec::new(),
@@ -122,7 +131,8 @@ impl<'c> Letters<'c> {
 
     /// Takes letters out of the queue, for good.
     pub async fn take(&mut self, letters: Vec<Letter>) -> Result<(), ClientError> {
-        let tickets = letters.iter().map(Letter::ticket).collect();
+        let tickets: Vec<Ticket> = letters.iter().map(Letter::ticket).collect();
+        self.taken += u32::try_from(tickets.len()).unwrap_or(u32::MAX);
         Ok(self.acknowledge(tickets).await?)
     }
 
@@ -156,11 +166,12 @@ impl<'c> Letters<'c> {
         self.leave().await
     }
 
-    /// Gives back at once what was not taken.
+    /// Gives back at once what was not taken; whoever reads the queue next finds it there.
     pub async fn leave(mut self) -> Result<(), ClientError> {
         // Sent ahead and never asked for: it goes back like the others, and that counts.
         let epoch = self.shelf.epoch;
         for delivery in self.shelf.stop().await? {
+            self.seen += 1;
             self.keep(Letter::of(delivery, epoch)).await?;
         }
         self.renew().await?;
@@ -171,7 +182,8 @@ impl<'c> Letters<'c> {
         for shelf in self.full {
             shelf.close().await?;
         }
-        Ok(())
+        let kept = self.seen.saturating_sub(self.taken);
+        Ok(returned(&self.asking, &self.queue, kept).await?)
     }
 
     async fn put_away(&mut self) -> Result<(), Why> {
@@ -227,6 +239,19 @@ impl<'c> Letters<'c> {
         }
         Ok(())
     }
+}
+
+/// Waits until so many letters are in the queue. RabbitMQ answers that a channel is closed before its queues have heard of
+/// it, and what comes back then is missing from the next count.
+async fn returned(channel: &Channel, queue: &str, letters: u32) -> Result<(), Why> {
+    for _ in 0..RETURN_WAITS_MAX {
+        let standing = ask(channel, queue).await?;
+        if standing.letters >= letters || standing.other_consumers > 0 {
+            break;
+        }
+        sleep(RETURN_WAIT).await;
+    }
+    Ok(())
 }
 
 /// Looks at the queue without touching it.
