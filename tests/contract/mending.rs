@@ -1,6 +1,7 @@
 //! Guards CONTRACT §6 and §8: `clockout dead`. Whatever one does with the dead letters, and however it is cut short, none is
 //! lost that was not meant to go.
 
+mod asking;
 mod dropping;
 mod listing;
 mod replaying;
@@ -118,6 +119,17 @@ async fn bury(stage: &Stage, job_id: &str, code: &str) {
     let rest = r#""action":"pause","queue":"10000","agent":"1""#;
     let body = format!(r#"{{"job_id":"{job_id}",{rest}}}"#);
     bury_body(stage, &body, code).await;
+}
+
+/// Buries so many jobs; their ids, in the order of the letters.
+async fn bury_many(stage: &Stage, count: u32) -> Vec<String> {
+    let ids: Vec<String> = (0..count).map(|number| format!("j-{number:05}")).collect();
+    for ids in ids.chunks(200) {
+        let burials = ids.iter().map(|id| bury(stage, id, "exhausted"));
+        futures_util::future::join_all(burials).await;
+    }
+    letters_ready(stage, count).await;
+    ids
 }
 
 /// All jobs that wait, in their order; takes them.

@@ -5,36 +5,40 @@ use std::process::Stdio;
 
 use lapin::types::FieldTable;
 
-use super::{bury, command, dead, declare, done, ids, jobs, letters_ready};
+use super::{bury, bury_many, command, dead, declare, done, ids, jobs, letters_ready};
 use crate::support::{Node, Stage, poll, stage};
 
 /// More than one channel holds.
 const MANY: u32 = 2_300;
 
-async fn bury_many(stage: &Stage) -> Vec<String> {
-    let ids: Vec<String> = (0..MANY).map(|number| format!("j-{number:04}")).collect();
-    for ids in ids.chunks(200) {
-        let burials = ids.iter().map(|id| bury(stage, id, "exhausted"));
-        futures_util::future::join_all(burials).await;
-    }
-    letters_ready(stage, MANY).await;
-    ids
-}
-
 #[tokio::test]
 async fn many_letters_are_read_in_their_order_and_stay_in_it() {
     let stage = stage().await;
     declare(&stage).await;
-    let buried = bury_many(&stage).await;
+    let buried = bury_many(&stage, MANY).await;
     for _ in 0..2 {
         let said = done(&stage.place, &["list", "--json"]).await;
         assert!(said.job_ids() == buried, "another order, or not all");
         letters_ready(&stage, MANY).await;
     }
-    done(&stage.place, &["show", "j-0000"]).await;
+    done(&stage.place, &["show", "j-00000"]).await;
     letters_ready(&stage, MANY).await;
     let said = done(&stage.place, &["list", "--json"]).await;
     assert!(said.job_ids() == buried, "another order, or not all");
+}
+
+#[tokio::test]
+async fn twenty_thousand_letters_are_counted_and_dropped_to_the_last() {
+    const ALL: u32 = 20_000;
+    let stage = stage().await;
+    declare(&stage).await;
+    bury_many(&stage, ALL).await;
+    let groups = done(&stage.place, &["list", "--groups", "--json"]).await;
+    assert_eq!(groups.lines()[0]["letters"], ALL);
+    letters_ready(&stage, ALL).await;
+    let said = done(&stage.place, &["drop", "--all", "--yes"]).await;
+    assert_eq!(said.out, format!("{ALL} letters dropped\n"));
+    assert_eq!(stage.rabbit.depth(&stage.place.names.dead).await, Some(0));
 }
 
 /// RabbitMQ 4 drops a message that went back 20 times; the policy has older ones do so, too.
@@ -67,7 +71,7 @@ async fn a_replay_that_is_killed_in_the_middle_loses_no_job() {
     const BURST: usize = 100;
     let stage = stage().await;
     declare(&stage).await;
-    let buried = bury_many(&stage).await;
+    let buried = bury_many(&stage, MANY).await;
     let dead_queue = stage.place.names.dead.clone();
     for replayed in [200, 900, 1_600] {
         let mut replay = command(&stage.place, &["replay", "--all", "--rate", "1000"])

@@ -26,6 +26,9 @@ const LOOKS_ON: [&str; 3] = [
     r"^(amq\.gen-.*|clockout\.results)$",
 ];
 
+/// Of who mends.
+const MENDS: [&str; 3] = ["^$", r"^clockout\.(jobs|dead)$", r"^clockout\.dead$"];
+
 /// The node's place as another user sees it.
 fn user(node: &Node, name: &str, rights: [&str; 3]) -> Place {
     node.ctl(&["add_user", name, "word"]);
@@ -124,4 +127,47 @@ async fn the_documented_rights_are_enough_to_send_and_to_look_on() {
     let waited = Invocation::at(&looking_on, &job).finished().await;
     assert_eq!(waited.code, Some(0), "{waited:?}");
     assert_eq!(watch.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_to_mend_and_no_more_than_that() {
+    let node = Node::start();
+    let mending = user(&node, "mends", MENDS);
+    let mut stage = Stage::at(node.place()).await;
+    stage.faults(json!([{"effect": {"item": {"fail": {"text": "no such queue"}}}}]));
+    let mut worker = stage.worker().start().await;
+    for id in ["a", "b"] {
+        let job = json!({"job_id": id, "action": "pause", "queue": "1", "agent": "1"});
+        stage.perform(job).await;
+        stage.dead.next().await;
+    }
+    worker.signal("TERM");
+    worker.ended().await;
+
+    // Letters that were looked at ten times are renewed at the next look.
+    let looks = vec![&["dead", "list"][..]; 11];
+    let others = [
+        &["dead", "show", "a"][..],
+        &["dead", "replay", "a"],
+        &["dead", "drop", "b", "--yes"],
+    ];
+    for words in [looks, others.to_vec()].concat() {
+        let ended = Invocation::at(&mending, words).finished().await;
+        assert_eq!(ended.code, Some(0), "{words:?}: {ended:?}");
+    }
+    assert_eq!(stage.dead.take(2).await.len(), 2, "renewed");
+    assert_eq!(stage.rabbit.depth("clockout.dead").await, Some(0));
+    assert_eq!(stage.rabbit.depth("clockout.jobs").await, Some(1));
+
+    let rabbit = Rabbit::connect(&mending.url).await;
+    for queue in ["clockout.jobs", "clockout.results"] {
+        let channel = rabbit.channel().await;
+        let consumed = channel.basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        forbidden("mends", consumed.await.map(drop));
+    }
 }
