@@ -43,6 +43,22 @@ fn every_variable_that_is_set_for_a_worker_is_a_setting() {
     }
 }
 
+/// Where nothing is said in the shell.
+#[test]
+fn what_the_compose_file_sets_by_default_is_valid() {
+    let text = read("docker-compose.yml");
+    let given = text.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": ")?;
+        let default = value.strip_prefix("${")?.strip_suffix('}')?;
+        let (_, default) = default.split_once(":-")?;
+        let given = (OsString::from(name), OsString::from(default));
+        name.starts_with("CLOCKOUT_").then_some(given)
+    });
+    if let Err(problems) = Settings::load(&Arguments::default(), given) {
+        panic!("{problems}");
+    }
+}
+
 /// The file that the manifests bring is one that the worker takes.
 #[test]
 fn the_settings_among_the_manifests_are_valid() {
