@@ -111,6 +111,8 @@ fn settings(rng: &mut Rng) -> Vec<(&'static str, String)> {
         ("retry.max", "500ms".to_owned()),
         ("breaker.cooldown", "100ms".to_owned()),
         ("breaker.cooldown_max", "1s".to_owned()),
+        // What a watchdog would mend is to be seen.
+        ("watchdog.patience", "1h".to_owned()),
         ("shutdown.grace", any(&["1s", "10s"])),
     ]
 }
