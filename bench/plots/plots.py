@@ -101,12 +101,13 @@ def latency(rows):
 
 def shift_end(rows):
     tables = names(rows, "shift-end")
-    figure, axes = pyplot.subplots(1, len(tables), figsize=(9, 2.6), sharey=True, squeeze=False)
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(9, 4.2), sharey=True, squeeze=False)
     for axis, table in zip(axes[0], tables):
         bars = of(rows, "shift-end", table)
-        spread(axis.bar, bars, "seconds", [row["case"] for row in bars])
+        spread(axis.barh, bars, "seconds", [row["case"] for row in bars], horizontal=True)
+        axis.invert_yaxis()
         axis.set_title(table, fontsize=8)
-    axes[0][0].set_ylabel("s to the last agent")
+        axis.set_xlabel("s to the last agent")
     figure.tight_layout()
     return figure
 
