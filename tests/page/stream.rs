@@ -1,11 +1,9 @@
 //! The files and the stream behind the page, without a browser: what they say of themselves, and their bounds.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::played::Played;
-use crate::support::within;
+use crate::support::{poll, within};
 
 #[tokio::test]
 async fn the_page_loads_only_what_the_worker_itself_has() {
@@ -54,10 +52,8 @@ async fn viewers_keep_no_probe_waiting() {
     assert_eq!(statuses[8..], [503; 12]);
     assert_eq!(played.get("/livez").await.status().await, 200);
     drop(streams);
-    within("a seat that has become free", async {
-        while played.get("/events").await.status().await != 200 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    poll("a seat that has become free", async || {
+        (played.get("/events").await.status().await == 200).then_some(())
     })
     .await;
 }
