@@ -15,6 +15,7 @@
 //! | [`admin`] | the page, `/livez`, `/readyz`, `/metrics`, `/status` | change anything, but for the actions allowed |
 //! | [`telemetry`] | log and metrics | take a label from outside text |
 //! | [`traces`] | OpenTelemetry spans of jobs, sent over HTTP | make the worker wait |
+//! | `http_client` | the HTTP client under `pbx` and `traces` | anything of its own accord |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
 //! | `cli`, in the binary | one file per command | hold logic that a test could want |
 //!
@@ -50,3 +51,5 @@ pub mod telemetry;
 pub mod traces;
 pub mod wire;
 pub mod worker;
+
+mod http_client;

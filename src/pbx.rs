@@ -9,5 +9,4 @@ pub mod sim;
 pub mod texts;
 
 mod request;
-mod retry_after;
 mod status;

@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 /// A module of the crate, and which others it may import.
 type Arrow = (&'static str, &'static [&'static str]);
 
-const ARROWS: [Arrow; 10] = [
+const ARROWS: [Arrow; 11] = [
     ("engine", &[]),
+    ("http_client", &[]),
     ("wire", &["engine"]),
     ("broker", &["engine", "wire"]),
-    ("pbx", &["engine"]),
+    ("pbx", &["engine", "http_client"]),
     ("telemetry", &["engine"]),
     ("admin", &["engine", "telemetry"]),
-    ("traces", &["engine", "telemetry", "wire"]),
+    ("traces", &["engine", "http_client", "telemetry", "wire"]),
     (
         "worker",
         &[
@@ -66,7 +67,14 @@ type Door = (&'static str, &'static [&'static str]);
 /// Where each name may stand, beside its own crate's line in `Cargo.toml`.
 const DOORS: [Door; 8] = [
     ("lapin::", &["src/broker"]),
-    ("reqwest::", &["src/pbx/client", "src/traces/receiver.rs"]),
+    (
+        "reqwest::",
+        &[
+            "src/http_client",
+            "src/pbx/client",
+            "src/traces/receiver.rs",
+        ],
+    ),
     ("opentelemetry_proto::", &["src/traces"]),
     ("backoff::", &["src/engine/retry.rs"]),
     ("axum::", &["src/admin"]),

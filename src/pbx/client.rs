@@ -1,27 +1,25 @@
-//! One batch → one HTTP request → one [`CallResult`]. reqwest lives only here.
-//!
-//! Never tries twice, never follows a redirect, never uses a proxy: every attempt is the engine's decision and every
-//! byte goes to the PBX that was named. What an answer means is [`super::status`]'s and [`super::reply`]'s business.
+//! One batch → one HTTP request → one [`CallResult`].//!
+//! Every attempt is the engine's decision, and every byte goes to the PBX that was named. What an answer means is [`super::status`]'s and [`super::reply`]'s business.
 
 mod probe;
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Method, Request, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::reply::{self, Decoded};
+use super::request;
 use super::status::{self, Kind};
 use super::texts::{self, Texts, legible};
-use super::{request, retry_after};
 use crate::engine::batch::Batch;
 use crate::engine::job::Action;
 use crate::engine::verdict::CallResult;
+use crate::http_client::{self, Trust};
 
 pub use probe::Trouble;
 
@@ -87,7 +85,7 @@ pub struct Client {
 impl Client {
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
         let base = base(&settings.base_url).ok_or(Unusable::BaseUrl)?;
-        let http = http(settings, base.scheme() == "https")?;
+        let http = http(settings, base.scheme())?;
         Ok(Self {
             pause: endpoint(&base, Action::Pause),
             remove: endpoint(&base, Action::Remove),
@@ -133,7 +131,7 @@ impl Client {
 
     async fn answer(&self, mut response: Response) -> CallResult {
         let status = response.status();
-        let retry_after = wait(response.headers());
+        let retry_after = http_client::retry_after(response.headers());
         let body = read(&mut response).await;
         let kind = status::kind(status.as_u16());
         if kind == Kind::Reply {
@@ -191,37 +189,22 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Only what is set here: no redirects (they would carry the credentials elsewhere), no proxies from the environment,
-/// no tries of its own.
-fn http(settings: &Settings, tls: bool) -> Result<reqwest::Client, Unusable> {
-    // Whoever comes first installs it for the process; it is the same provider everywhere.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("clockout/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .http1_only()
-        .tcp_nodelay(true)
-        .connect_timeout(settings.connect_timeout)
-        .timeout(settings.timeout);
-    let builder = match &settings.ca_pem {
-        Some(pem) => {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|_| Unusable::CaFile)?;
-            if certificates.is_empty() {
-                return Err(Unusable::CaFile);
-            }
-            builder.tls_certs_only(certificates)
-        }
-        // A container that speaks plain HTTP needs no certificates; looking for the system's would fail there.
-        None if !tls => builder.tls_certs_only([]),
-        None => builder,
+fn http(settings: &Settings, scheme: &str) -> Result<reqwest::Client, Unusable> {
+    let trust = match &settings.ca_pem {
+        Some(pem) => Trust::Only(authorities(pem).ok_or(Unusable::CaFile)?),
+        None => Trust::by_scheme(scheme),
     };
-    builder
+    http_client::builder(trust)
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.timeout)
         .build()
         .map_err(|error| Unusable::Tls(root_cause(&error)))
+}
+
+/// `None` if there is none in it.
+fn authorities(pem: &[u8]) -> Option<Vec<Certificate>> {
+    let found = Certificate::from_pem_bundle(pem).ok()?;
+    (!found.is_empty()).then_some(found)
 }
 
 /// The address with no empty part in its path, so that a doubled slash never results.
@@ -296,15 +279,6 @@ fn words(status: StatusCode) -> Arc<str> {
         .into()
 }
 
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a date in Retry-After means the wall clock of this very moment"
-    )]
-    let now = SystemTime::now();
-    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
-}
-
 /// No answer came. If the request was never written, nothing was applied; after that nobody can tell.
 fn unanswered(error: &reqwest::Error) -> CallResult {
     let cause = root_cause(error);
@@ -315,7 +289,7 @@ fn unanswered(error: &reqwest::Error) -> CallResult {
             retry_after: None,
         };
     }
-    let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+    let hyper = http_client::causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
     if hyper.is_some_and(hyper::Error::is_canceled) {
         let message = format!("connection lost before the request was written: {cause}").into();
         return CallResult::Transient {
@@ -331,14 +305,8 @@ fn unanswered(error: &reqwest::Error) -> CallResult {
     CallResult::Ambiguous { message }
 }
 
-/// The innermost cause, in words: the outer ones repeat the address and name libraries.
 fn root_cause(error: &reqwest::Error) -> Arc<str> {
-    causes(error)
-        .last()
-        .and_then(|cause| legible(&cause.to_string()))
+    http_client::root_cause(error)
+        .and_then(|cause| legible(&cause))
         .unwrap_or_else(|| "unknown cause".into())
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
 }

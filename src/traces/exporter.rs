@@ -126,10 +126,7 @@ impl Exporter {
                 }
                 Err(failure) => {
                     self.note_failure(&failure);
-                    let again = match failure {
-                        Failure::Passing(_) => waits.next(),
-                        Failure::Lasting(_) => None,
-                    };
+                    let again = waits.next().and_then(|wait| failure.wait(wait));
                     match again {
                         Some(wait) => sleep(wait).await,
                         None => return self.drop_spans(self.batch.len()),

@@ -1,8 +1,8 @@
-//! The receiver of spans: one batch, one `POST …/v1/traces`. With the PBX's client the only user of reqwest.
+//! The receiver of spans: one batch, one `POST …/v1/traces`.
 //!
-//! Never tries twice and follows no redirect: whether to try again is [`super::exporter`]'s decision.
+//! Whether to try again is [`super::exporter`]'s decision.
 
-use std::error::Error;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Collected, Limited};
@@ -13,6 +13,7 @@ use reqwest::{Body, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::{Header, Settings};
+use crate::http_client::{self, Trust};
 
 /// Longest answer that is read, in bytes; it says at most what was not taken, and why.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -32,12 +33,28 @@ pub enum Unusable {
 /// Why a batch was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// Worth another try.
-    #[error("{0}")]
-    Passing(String),
+    /// Worth another try, not before `retry_after` if the receiver names one (OTLP, "Retryable Response Codes").
+    #[error("{why}")]
+    Passing {
+        why: String,
+        retry_after: Option<Duration>,
+    },
     /// The receiver will never take this batch.
     #[error("{0}")]
     Lasting(String),
+}
+
+impl Failure {
+    /// How long to leave the receiver alone before the next try, of which `least` would have been enough; `None` if there
+    /// is to be none.
+    pub(super) fn wait(&self, least: Duration) -> Option<Duration> {
+        match self {
+            Self::Passing { retry_after, .. } => {
+                Some(retry_after.map_or(least, |asked| asked.max(least)))
+            }
+            Self::Lasting(_) => None,
+        }
+    }
 }
 
 /// What a receiver that took a batch did not take of it.
@@ -55,25 +72,11 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) fn new(settings: &Settings) -> Result<Self, Unusable> {
-        // Whoever comes first installs it for the process; it is the same provider everywhere.
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("clockout/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .http1_only()
+        let (scheme, _) = settings.endpoint.split_once(':').unwrap_or_default();
+        let http = http_client::builder(Trust::by_scheme(scheme))
             .default_headers(headers(settings)?)
-            .timeout(settings.timeout);
-        // Looking for the system's certificates would fail in a container that needs none.
-        let builder = if settings.endpoint.starts_with("https:") {
-            builder
-        } else {
-            builder.tls_certs_only([])
-        };
-        let http = builder.build();
+            .timeout(settings.timeout)
+            .build();
         Ok(Self {
             http: http.map_err(|error| Unusable::Tls(root_cause(&error)))?,
             url: format!("{}/v1/traces", settings.endpoint),
@@ -82,10 +85,14 @@ impl Receiver {
 
     /// Ends within [`Settings::timeout`], whatever the receiver does.
     pub(super) async fn post(&self, body: Bytes) -> Result<Rejected, Failure> {
-        let unanswered = |error: reqwest::Error| Failure::Passing(root_cause(&error));
+        let unanswered = |error: reqwest::Error| Failure::Passing {
+            why: root_cause(&error),
+            retry_after: None,
+        };
         let post = self.http.post(&self.url).body(body);
         let answer = post.send().await.map_err(unanswered)?;
         let status = answer.status();
+        let retry_after = http_client::retry_after(answer.headers());
         let body = Limited::new(Body::from(answer), ANSWER_BYTES_MAX);
         // Read to its end in any case, so that the connection can be used again.
         let body = body.collect().await.map(Collected::to_bytes);
@@ -93,7 +100,10 @@ impl Receiver {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Passing(format!("HTTP {status}"))),
+            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Passing {
+                why: format!("HTTP {status}"),
+                retry_after,
+            }),
             // What it says then is only of use where it can be read.
             _ if status.is_success() => Ok(rejected(body.unwrap_or_default())),
             _ => Err(Failure::Lasting(format!("HTTP {status}"))),
@@ -124,11 +134,8 @@ fn rejected(answer: Bytes) -> Rejected {
     }
 }
 
-/// The innermost cause, in words: the outer ones repeat the address.
 fn root_cause(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let innermost = causes.last();
-    innermost.map_or_else(|| "no answer in time".to_owned(), ToString::to_string)
+    http_client::root_cause(error).unwrap_or_else(|| "no answer in time".to_owned())
 }
 
 #[cfg(test)]
@@ -136,6 +143,23 @@ mod tests {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 
     use super::*;
+
+    #[test]
+    fn a_receiver_that_names_a_time_is_left_alone_until_then() {
+        let seconds = Duration::from_secs;
+        for (asked, least, wait) in [
+            (None, seconds(2), seconds(2)),
+            (Some(seconds(30)), seconds(2), seconds(30)),
+            (Some(seconds(1)), seconds(2), seconds(2)),
+        ] {
+            let failure = Failure::Passing {
+                why: String::new(),
+                retry_after: asked,
+            };
+            assert_eq!(failure.wait(least), Some(wait));
+        }
+        assert_eq!(Failure::Lasting(String::new()).wait(seconds(2)), None);
+    }
 
     #[test]
     fn what_a_receiver_did_not_take_is_read_off_its_answer() {
