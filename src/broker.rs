@@ -5,6 +5,7 @@
 
 pub mod client;
 mod connection;
+mod depth;
 pub mod examine;
 mod greeting;
 mod intake;

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::ShortString;
 use lapin::{Channel, Connection};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
+use super::depth::{Depth, depth};
 use super::{Settings, short};
 
 /// Longest wait for RabbitMQ's answer.
@@ -23,13 +23,6 @@ pub(super) enum PulseError {
     NoAnswer,
     #[error("RabbitMQ did not say how its jobs queues stand: {0}")]
     Channel(#[from] lapin::Error),
-}
-
-/// What RabbitMQ counts in a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Depth {
-    pub(super) ready: u32,
-    pub(super) consumers: u32,
 }
 
 type Asked = BoxFuture<'static, Result<Vec<Depth>, PulseError>>;
@@ -80,22 +73,4 @@ async fn ask(channel: Channel, queues: Vec<ShortString>) -> Result<Vec<Depth>, P
         depths.push(asked.map_err(|_| PulseError::NoAnswer)??);
     }
     Ok(depths)
-}
-
-/// A passive declaration needs no rights and changes nothing.
-async fn depth(channel: &Channel, queue: ShortString) -> lapin::Result<Depth> {
-    let passive = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-    };
-    let queue = channel
-        .queue_declare(queue, passive, FieldTable::default())
-        .await?;
-    Ok(Depth {
-        ready: queue.message_count(),
-        consumers: queue.consumer_count(),
-    })
 }

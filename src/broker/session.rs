@@ -17,9 +17,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connection::{ConnectError, Connector};
+use super::depth::Depth;
 use super::intake::{self, Intake, IntakeError, Taken};
 use super::publisher::{Answers, Letter, PublishError, Publisher};
-use super::pulse::{Depth, PulseError, Pulses};
+use super::pulse::{PulseError, Pulses};
 use super::receipt::{Frame, Receipts};
 use super::topology::{self, LeftOver, TopologyError};
 use super::{Command, Event, Publication, Pulse, QueuePulse, Settings, short};

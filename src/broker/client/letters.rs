@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use tokio::time::{sleep, timeout};
 
 use super::{Client, ClientError, Why, confirming, publish_all};
+use crate::broker::depth::depth;
 use crate::broker::topology::{TopologyError, explain};
 use crate::broker::{Names, short};
 use crate::engine::job::{Epoch, Ticket};
@@ -256,27 +255,17 @@ async fn returned(channel: &Channel, queue: &str, letters: u32) -> Result<(), Wh
 
 /// Looks at the queue without touching it.
 async fn ask(channel: &Channel, queue: &str) -> Result<Standing, Why> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-    };
-    let declared = channel
-        .queue_declare(short(queue), options, FieldTable::default())
-        .await
-        .map_err(|error| {
-            let why = explain(format!("queue `{queue}`"), error);
-            if matches!(why, TopologyError::Missing { .. }) {
-                let queue = queue.to_owned();
-                Why::NoQueue { queue }
-            } else {
-                Why::Topology(why)
-            }
-        })?;
+    let depth = depth(channel, short(queue)).await.map_err(|error| {
+        let why = explain(format!("queue `{queue}`"), error);
+        if matches!(why, TopologyError::Missing { .. }) {
+            let queue = queue.to_owned();
+            Why::NoQueue { queue }
+        } else {
+            Why::Topology(why)
+        }
+    })?;
     Ok(Standing {
-        letters: declared.message_count(),
-        other_consumers: declared.consumer_count(),
+        letters: depth.ready,
+        other_consumers: depth.consumers,
     })
 }

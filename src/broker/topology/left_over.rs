@@ -4,11 +4,10 @@
 //! Finds them by their names, and deletes none: that is the operator's, once they are empty.
 
 use lapin::Connection;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 
 use super::refusal::{explain, is_out_of_sight};
 use super::{TopologyError, open_channel};
+use crate::broker::depth::depth;
 use crate::broker::{Names, short};
 
 /// What has been found so far.
@@ -54,18 +53,8 @@ async fn search(connection: &Connection, names: &Names) -> Result<Vec<String>, T
 /// `None` if there is no such queue. Asks on a channel of its own, which RabbitMQ closes then.
 async fn jobs_in(connection: &Connection, queue: &str) -> Result<Option<u32>, TopologyError> {
     let channel = open_channel(connection).await?;
-    let options = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-    };
-    let declared = channel
-        .queue_declare(short(queue), options, FieldTable::default())
-        .await;
-    match declared {
-        Ok(queue) => Ok(Some(queue.message_count())),
+    match depth(&channel, short(queue)).await {
+        Ok(depth) => Ok(Some(depth.ready)),
         Err(error) if is_out_of_sight(&error) => Ok(None),
         Err(error) => Err(explain(format!("queue `{queue}`"), error)),
     }
