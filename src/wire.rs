@@ -11,7 +11,7 @@ pub mod trace_context;
 
 use bytes::Bytes;
 
-use crate::engine::job::Ticket;
+use crate::engine::job::{Epoch, Ticket};
 
 /// A message of the jobs queue as it came.
 #[derive(Debug, Clone)]
@@ -29,6 +29,25 @@ pub struct Incoming {
     pub traceparent: Option<String>,
     /// Header `clockout-replay`.
     pub replay: Option<u32>,
+}
+
+impl Incoming {
+    /// A message of which only its body counts, and which no broker delivered.
+    pub fn bare(body: impl Into<Bytes>) -> Self {
+        Self {
+            ticket: Ticket {
+                epoch: Epoch(0),
+                tag: 0,
+            },
+            redelivered: false,
+            body: body.into(),
+            message_id: None,
+            correlation_id: None,
+            timestamp: None,
+            traceparent: None,
+            replay: None,
+        }
+    }
 }
 
 /// An outcome ready to publish to the results exchange (CONTRACT §5). Content type, delivery mode, type and

@@ -11,36 +11,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
+use clockout::engine::job::{JobId, Timestamp};
 use clockout::wire::{self, Incoming};
 
-const PAGES: [&str; 19] = [
-    "README.md",
-    "README.fa.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "docs/contract.md",
-    "docs/hardening.md",
-    "docs/mending.md",
-    "docs/operating.md",
-    "docs/pbx-sim.md",
-    "docs/sending.md",
-    "docs/tracing.md",
-    "SECURITY.md",
-    "docs/reliability.md",
-    "docs/runbook.md",
-    "docs/integrating.md",
-    "docs/shift-end.md",
-    "examples/README.md",
-    "deploy/kubernetes/README.md",
-    "docs/adr/README.md",
-];
+/// Fewest underscores in the name of a test: it is a sentence. Other names are shorter.
+const SENTENCE: usize = 4;
 
 #[test]
 fn every_link_leads_somewhere() {
-    for page in PAGES {
-        let text = read(page);
-        let folder = top().join(page).parent().unwrap().to_owned();
+    for (page, text) in pages() {
+        let folder = top().join(&page).parent().unwrap().to_owned();
         for target in text
             .split("](")
             .skip(1)
@@ -60,24 +40,10 @@ fn every_job_in_the_docs_is_a_valid_job() {
         dry_run: false,
     };
     let mut seen = 0;
-    for page in PAGES {
-        let text = read(page);
+    for (page, text) in pages() {
         let lines = json_blocks(&text).flat_map(str::lines);
         for sample in lines.filter(|line| line.starts_with("{\"job_id\"")) {
-            let ticket = Ticket {
-                epoch: Epoch(1),
-                tag: 1,
-            };
-            let message = Incoming {
-                ticket,
-                redelivered: false,
-                body: sample.as_bytes().to_vec().into(),
-                message_id: None,
-                correlation_id: None,
-                timestamp: None,
-                traceparent: None,
-                replay: None,
-            };
+            let message = Incoming::bare(sample.as_bytes().to_vec());
             let mut name = || JobId::parse("none").unwrap();
             let job = wire::job::parse(&message, &settings, Timestamp(0), &mut name);
             assert!(job.is_ok(), "{page}: {sample}");
@@ -108,8 +74,7 @@ fn every_command_and_target_in_the_docs_exists() {
         .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let makefile = read("Makefile");
-    for page in PAGES.into_iter().filter(|page| *page != "docs/contract.md") {
-        let text = read(page);
+    for (page, text) in pages().filter(|(page, _)| page != "docs/contract.md") {
         for command in words_after(
             &text,
             &["`clockout ", "release/clockout ", "debug/clockout "],
@@ -126,6 +91,25 @@ fn every_command_and_target_in_the_docs_exists() {
             );
         }
     }
+}
+
+#[test]
+fn every_test_that_the_docs_name_exists() {
+    let sources: String = files("rs").map(|(_, text)| text).collect();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        let quoted = text.split('`').skip(1).step_by(2);
+        for name in quoted.filter(|quoted| is_sentence(quoted)) {
+            assert!(sources.contains(&format!("fn {name}(")), "{page}: {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "the names were not found");
+}
+
+fn is_sentence(quoted: &str) -> bool {
+    let of_a_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    quoted.chars().all(of_a_name) && quoted.matches('_').count() >= SENTENCE
 }
 
 /// CONTRACT §7: the README shows some of the defaults, the example file all of them.
@@ -163,6 +147,35 @@ fn json_blocks(text: &str) -> impl Iterator<Item = &str> {
     text.split("```json\n")
         .skip(1)
         .filter_map(|rest| rest.split("\n```").next())
+}
+
+/// Every page, by its path from the top.
+fn pages() -> impl Iterator<Item = (String, String)> {
+    files("md")
+}
+
+/// Every file with this extension that is not made by a build.
+fn files(extension: &str) -> impl Iterator<Item = (String, String)> {
+    let mut folders = vec![PathBuf::new()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(top().join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let path = folder.join(&name);
+            if entry.file_type().unwrap().is_dir() {
+                if !name.starts_with('.') && name != "target" {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.into_iter().map(|path| {
+        let text = read(&path);
+        (path, text)
+    })
 }
 
 fn read(page: &str) -> String {

@@ -1,7 +1,7 @@
 //! Whatever the bytes: a job with agents or an `invalid` outcome, and an outcome that is JSON again.
 #![no_main]
 
-use clockout::engine::job::{Epoch, JobId, Ticket, Timestamp};
+use clockout::engine::job::{JobId, Timestamp};
 use clockout::engine::outcome::Status;
 use clockout::wire::outcome::{Encoder, Identity};
 use clockout::wire::{Incoming, job};
@@ -9,19 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
 fuzz_target!(|body: &[u8]| {
-    let message = Incoming {
-        ticket: Ticket {
-            epoch: Epoch(1),
-            tag: 1,
-        },
-        redelivered: false,
-        body: body.to_vec().into(),
-        message_id: None,
-        correlation_id: None,
-        timestamp: None,
-        traceparent: None,
-        replay: None,
-    };
+    let message = Incoming::bare(body.to_vec());
     let settings = job::Settings {
         max_age: None,
         dry_run: false,

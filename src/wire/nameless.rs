@@ -144,13 +144,7 @@ mod tests {
                 epoch: Epoch(epoch),
                 tag: 1,
             },
-            redelivered: false,
-            body: body.to_owned().into(),
-            message_id: None,
-            correlation_id: None,
-            timestamp: None,
-            traceparent: None,
-            replay: None,
+            ..Incoming::bare(body.to_owned())
         }
     }
 

@@ -116,7 +116,6 @@ pub(super) fn names(id: &str, account: &Account) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use clockout::engine::job::{Epoch, Ticket};
     use clockout::wire::Incoming;
     use serde_json::json;
 
@@ -131,19 +130,7 @@ mod tests {
     /// Died an hour ago.
     fn letter() -> Account {
         let body = r#"{"job_id":"j","action":"pause","queue":"7","agent":"570"}"#;
-        let message = Incoming {
-            ticket: Ticket {
-                epoch: Epoch(1),
-                tag: 1,
-            },
-            redelivered: true,
-            body: body.into(),
-            message_id: None,
-            correlation_id: None,
-            timestamp: None,
-            traceparent: None,
-            replay: None,
-        };
+        let message = Incoming::bare(body);
         let headers = json!({
             "clockout-status": "failed",
             "clockout-code": "rejected",

@@ -110,26 +110,13 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use clockout::engine::job::{Epoch, Ticket};
     use clockout::wire::Incoming;
     use serde_json::json;
 
     use super::*;
 
     fn letter(code: &str, text: &str, at: &str) -> Account {
-        let message = Incoming {
-            ticket: Ticket {
-                epoch: Epoch(1),
-                tag: 1,
-            },
-            redelivered: true,
-            body: "{}".into(),
-            message_id: None,
-            correlation_id: None,
-            timestamp: None,
-            traceparent: None,
-            replay: None,
-        };
+        let message = Incoming::bare("{}");
         let headers = json!({"clockout-code": code, "clockout-message": text, "clockout-at": at});
         Account::of(&message, "7", headers.as_object().unwrap())
     }

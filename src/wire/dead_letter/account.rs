@@ -120,22 +120,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::job::{Epoch, Ticket};
 
     fn account(body: &str, headers: &Value) -> Account {
-        let message = Incoming {
-            ticket: Ticket {
-                epoch: Epoch(1),
-                tag: 1,
-            },
-            redelivered: true,
-            body: body.to_owned().into(),
-            message_id: None,
-            correlation_id: None,
-            timestamp: None,
-            traceparent: None,
-            replay: None,
-        };
+        let message = Incoming::bare(body.to_owned());
         Account::of(&message, "10000", headers.as_object().unwrap())
     }
 

@@ -67,25 +67,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::job::{Epoch, Ticket};
     use crate::wire::Incoming;
 
     const JOB: &str = r#"{"job_id":"j","queue":7,"agents":["1","2"],"expires_at":"2026-11-21T18:10:00Z","context":{"b": 1.0,"a":2}}"#;
 
     fn check(body: &str, revival: &Revival<'_>, expected: Option<&str>) {
-        let message = Incoming {
-            ticket: Ticket {
-                epoch: Epoch(1),
-                tag: 1,
-            },
-            redelivered: true,
-            body: body.to_owned().into(),
-            message_id: None,
-            correlation_id: None,
-            timestamp: None,
-            traceparent: None,
-            replay: None,
-        };
+        let message = Incoming::bare(body.to_owned());
         let headers = json!({"clockout-agents": "2"});
         let account = Account::of(&message, "7", headers.as_object().unwrap());
         let revived = revived(body.as_bytes(), &account, None, revival);

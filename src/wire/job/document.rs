@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::job::{Epoch, JobId, Ticket, Timestamp};
+    use crate::engine::job::{JobId, Timestamp};
     use crate::wire::{Incoming, job, time};
 
     const NUMBER: &str = "[0-9A-Za-z*#_+-]{1,32}";
@@ -101,16 +101,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(document in documents()) {
-            let message = Incoming {
-                ticket: Ticket { epoch: Epoch(1), tag: 1 },
-                redelivered: false,
-                body: serde_json::to_vec(&document).unwrap().into(),
-                message_id: None,
-                correlation_id: None,
-                timestamp: None,
-                traceparent: None,
-                replay: None,
-            };
+            let message = Incoming::bare(serde_json::to_vec(&document).unwrap());
             let settings = job::Settings { max_age: None, dry_run: false };
             let mut nameless = || -> JobId { unreachable!("every document has an id") };
             let job = job::parse(&message, &settings, Timestamp(0), &mut nameless).unwrap();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::reading::Reading;
 use super::value::{Kind, Problem};
 use super::{Received, Settings};
-use crate::engine::job::{Epoch, Job, JobId, Ticket, Timestamp};
+use crate::engine::job::{Job, JobId, Timestamp};
 use crate::wire::Incoming;
 
 /// The job in `body`, or everything that is wrong with it, in words.
@@ -13,19 +13,7 @@ use crate::wire::Incoming;
 /// `name` makes up an id and is called only if the body brings none; such an id has to travel as the AMQP `message_id`.
 /// Times that the worker would fill in are left open.
 pub fn proofread(body: Bytes, name: &mut dyn FnMut() -> JobId) -> Result<Job, Vec<String>> {
-    let message = Incoming {
-        ticket: Ticket {
-            epoch: Epoch(0),
-            tag: 0,
-        },
-        redelivered: false,
-        body,
-        message_id: None,
-        correlation_id: None,
-        timestamp: None,
-        traceparent: None,
-        replay: None,
-    };
+    let message = Incoming::bare(body);
     let received = Received {
         message: &message,
         settings: &Settings {

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::job::{Epoch, Ticket};
 use crate::engine::outcome::{Code, Status};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -15,19 +14,7 @@ const SETTINGS: Settings = Settings {
 };
 
 fn message(body: impl Into<Vec<u8>>) -> Incoming {
-    Incoming {
-        ticket: Ticket {
-            epoch: Epoch(1),
-            tag: 1,
-        },
-        redelivered: false,
-        body: body.into().into(),
-        message_id: None,
-        correlation_id: None,
-        timestamp: None,
-        traceparent: None,
-        replay: None,
-    }
+    Incoming::bare(body.into())
 }
 
 fn read_with(message: &Incoming, settings: Settings) -> Result<Job, Arc<Outcome>> {
