@@ -38,7 +38,7 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         "\nall is well\n",
         "RabbitMQ   connected and subscribed; lost and back 0 times\n",
         "breaker    closed, calls are made\n",
-        "outcomes   1 failed, 1 succeeded; 1 dead letters since the start\n",
+        "outcomes   1 failed, 1 succeeded; dead letters since the start: 1\n",
         "\t1\tpause on 10000\tno_such_queue\tNo such queue\n",
     ] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");

@@ -192,7 +192,7 @@ impl Report {
             told.push("none yet".to_owned());
         }
         format!(
-            "{}; {} dead letters since the start",
+            "{}; dead letters since the start: {}",
             told.join(", "),
             self.totals.dead_letters
         )
