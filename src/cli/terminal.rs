@@ -48,6 +48,9 @@ impl Tone {
     }
 }
 
+/// In columns, for a terminal that says 0, as those of some build machines do.
+const WIDTH_UNKNOWN: u16 = 80;
+
 /// Standard output; it takes away the colours of [`painted`] text where they do not belong.
 pub(super) fn stdout() -> AutoStream<io::Stdout> {
     anstream::stdout()
@@ -143,6 +146,9 @@ impl<const N: usize> Table<N> {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(self.header)
             .add_rows(self.rows.iter().map(|row| row.iter().map(cell)));
+        if table.width() == Some(0) {
+            table.set_width(WIDTH_UNKNOWN);
+        }
         table
     }
 
