@@ -3,6 +3,7 @@
 //! Owns the tasks, the clock and the drain, and no policy. Nothing here waits for a peer: what is to be sent gathers in
 //! the [`Outbox`] until the broker side has room, and every spawned call comes back as an event.
 
+mod answers;
 mod clock;
 mod orders;
 mod outbox;
@@ -24,7 +25,7 @@ use crate::broker::{self, Broker};
 use crate::engine::batch::Batch;
 use crate::engine::job::{Epoch, JobId, Timestamp};
 use crate::engine::verdict::CallResult;
-use crate::engine::{Counted, Effect, Engine, Event, Published, Tuning};
+use crate::engine::{Counted, Effect, Engine, Event, Tuning};
 use crate::pbx::client::Client;
 use crate::pbx::texts;
 use crate::telemetry::{Metrics, field};
@@ -33,6 +34,7 @@ use crate::wire::nameless::Nameless;
 use crate::wire::outcome::Encoder;
 use crate::wire::{Incoming, job};
 
+use answers::Answers;
 pub use clock::Clock;
 use outbox::{Note, Outbox};
 use watchdog::{Vitals, Watchdog};
@@ -128,9 +130,10 @@ struct Worker {
     watchdog: Watchdog,
     /// Of the session that stands.
     pulse: Option<broker::Pulse>,
-    /// Signs of life of the broker side, and answers to publishes, for the watchdog to see them move.
+    /// Signs of life of the broker side, for the watchdog to see them move.
     signs: u64,
-    answers: u64,
+    outcomes: Answers,
+    letters: Answers,
     /// What the engine last said of it.
     intake_open: bool,
     gave_back: bool,
@@ -153,7 +156,8 @@ impl Worker {
             watchdog,
             pulse: None,
             signs: 0,
-            answers: 0,
+            outcomes: Answers::to("outcomes"),
+            letters: Answers::to("dead letters"),
             intake_open: true,
             gave_back: false,
             drained: false,
@@ -271,17 +275,17 @@ impl Worker {
             broker::Event::Subscribed { subscribed } => self.connection.subscribed = subscribed,
             broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
             broker::Event::Told { results } => {
-                self.answers += 1;
                 self.outbox.answered(results.len());
-                note_unpublished(results.iter().map(|(_, published)| *published));
+                self.outcomes
+                    .note(results.iter().map(|(_, published)| *published));
                 for (tell, published) in results {
                     self.step(Event::Told { tell, published });
                 }
             }
             broker::Event::Buried { results } => {
-                self.answers += 1;
                 self.outbox.answered(results.len());
-                note_unpublished(results.iter().map(|(_, published)| *published));
+                self.letters
+                    .note(results.iter().map(|(_, published)| *published));
                 for (ticket, published) in results {
                     self.step(Event::Buried { ticket, published });
                 }
@@ -314,6 +318,8 @@ impl Worker {
         self.gave_back |= snapshot.draining && held > 0;
         self.backlog.clear();
         self.outbox.void();
+        self.outcomes.void();
+        self.letters.void();
         self.remember_error(why);
         self.step(Event::ChannelLost { epoch });
     }
@@ -410,6 +416,8 @@ impl Worker {
         let now = self.parts.clock.now().elapsed;
         self.parts.health.beat(now);
         self.watch(now);
+        self.outcomes.speak(now);
+        self.letters.speak(now);
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
         self.parts.health.publish(self.published.clone());
         if let Some(pending) = self.parts.engine.pending() {
@@ -425,7 +433,7 @@ impl Worker {
             subscribed: self.connection.subscribed,
             pulse: self.pulse.as_ref(),
             signs: self.signs,
-            answers: self.answers,
+            publishing: [self.outcomes.standing(), self.letters.standing()],
             engine: &engine,
         };
         let stalled = self.watchdog.look(now, &vitals);
@@ -495,25 +503,5 @@ impl Worker {
         };
         info!("stopped");
         Ok(ended)
-    }
-}
-
-/// One line for a burst, whatever its size: while a queue has no leader, RabbitMQ refuses all that is published to it.
-fn note_unpublished(burst: impl Iterator<Item = Published>) {
-    let (mut refused, mut returned) = (0_usize, 0_usize);
-    for published in burst {
-        match published {
-            Published::Confirmed => {}
-            Published::Refused => refused += 1,
-            Published::Returned => returned += 1,
-        }
-    }
-    if refused > 0 {
-        warn!("RabbitMQ refused {refused} outcomes or dead letters; trying again");
-    }
-    if returned > 0 {
-        warn!(
-            "no queue takes {returned} outcomes or dead letters; check the bindings of the exchange"
-        );
     }
 }

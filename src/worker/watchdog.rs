@@ -2,15 +2,23 @@
 //! process is to count as dead.
 //!
 //! Pure: it looks at what the worker shows it, once a beat, with the time as an argument. It never takes for a stall
-//! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm, a standby's idleness.
+//! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm, a standby's idleness. A refusal is an answer:
+//! another node may give another, so there are rebuilds for it, but ever more rarely, and the process never counts as dead for it.
 
 use std::time::Duration;
 
+use super::answers::Standing;
 use crate::broker::{Pulse, QueuePulse};
 use crate::engine;
 
 /// Longest that the broker side takes for one attempt to connect, by its own bounds, and the wait before it.
 const ATTEMPT_MAX: Duration = Duration::from_secs(80);
+
+/// Times that the patience with refusals doubles: from a minute to six weeks.
+const DOUBLINGS_MAX: u32 = 16;
+
+/// Exchanges that the worker publishes to: of outcomes and of dead letters.
+const EXCHANGES: usize = 2;
 
 /// What should move and does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +29,8 @@ pub(super) enum Stall {
     JobsWait,
     #[error("RabbitMQ confirms nothing of what was published")]
     NoConfirm,
+    #[error("RabbitMQ refuses everything that is published")]
+    Refused,
     #[error("jobs are held and nothing is under way for them")]
     Forgotten,
 }
@@ -34,8 +44,8 @@ pub(super) struct Vitals<'w> {
     pub(super) pulse: Option<&'w Pulse>,
     /// Sessions, pulses and failed attempts to connect, so far.
     pub(super) signs: u64,
-    /// Publishes that RabbitMQ has answered, so far.
-    pub(super) answers: u64,
+    /// How publishing to each exchange stands, always in the same order.
+    pub(super) publishing: [Standing; EXCHANGES],
     pub(super) engine: &'w engine::Snapshot,
 }
 
@@ -44,6 +54,7 @@ pub(super) struct Watchdog {
     patience: Duration,
     silence: Watch,
     confirms: Watch,
+    refusals: [Watch; EXCHANGES],
     forgotten: Watch,
     queues: Vec<QueueWatch>,
 }
@@ -55,6 +66,7 @@ impl Watchdog {
             patience,
             silence: Watch::default(),
             confirms: Watch::default(),
+            refusals: Default::default(),
             forgotten: Watch::default(),
             queues: Vec::new(),
         }
@@ -62,12 +74,8 @@ impl Watchdog {
 
     /// Why the broker side is to be rebuilt now, if it is.
     pub(super) fn look(&mut self, now: Duration, vitals: &Vitals<'_>) -> Option<Stall> {
-        let Vitals {
-            engine,
-            signs,
-            answers,
-            ..
-        } = *vitals;
+        let Vitals { engine, signs, .. } = *vitals;
+        let answers = vitals.publishing.iter().map(|to| to.answered).sum();
         let patience = self.patience;
         let silence_max = if vitals.connected {
             patience
@@ -83,17 +91,19 @@ impl Watchdog {
             .forgotten
             .look(now, patience, engine.forgotten, answers);
         let waits = self.look_at_queues(now, vitals);
+        let refused = self.look_at_refusals(now, vitals);
         [
             (silent, Stall::Silence),
             (waits, Stall::JobsWait),
             (unconfirmed, Stall::NoConfirm),
+            (refused, Stall::Refused),
             (forgotten, Stall::Forgotten),
         ]
         .into_iter()
         .find_map(|(stalled, stall)| stalled.then_some(stall))
     }
 
-    /// What a rebuild has not mended.
+    /// What a rebuild has not mended, where to start the process anew might.
     pub(super) fn hopeless(&self) -> Option<Stall> {
         let watches = [
             (&self.silence, Stall::Silence),
@@ -107,7 +117,19 @@ impl Watchdog {
         watches
             .into_iter()
             .chain(queues)
-            .find_map(|(watch, stall)| watch.hopeless.then_some(stall))
+            .find_map(|(watch, stall)| (watch.rebuilds > 1).then_some(stall))
+    }
+
+    /// Every rebuild uses up one of the deliveries that a job has, and refusals can last for days: so the next waits twice as long.
+    fn look_at_refusals(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {
+        let mut stalled = false;
+        for (watch, to) in self.refusals.iter_mut().zip(vitals.publishing) {
+            let patience = self
+                .patience
+                .saturating_mul(1 << watch.rebuilds.min(DOUBLINGS_MAX));
+            stalled |= watch.look(now, patience, to.refused, to.taken);
+        }
+        stalled
     }
 
     fn look_at_queues(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {
@@ -132,8 +154,8 @@ struct Watch {
     /// Since when it is owed and has not moved, or since the last rebuild for it.
     still_since: Option<Duration>,
     owed_last: Duration,
-    rebuilt: bool,
-    hopeless: bool,
+    /// Since it moved, or was last owed nothing for as long as patience.
+    rebuilds: u32,
 }
 
 impl Watch {
@@ -141,7 +163,7 @@ impl Watch {
     fn look(&mut self, now: Duration, patience: Duration, owed: bool, mark: u64) -> bool {
         let forgiven = !owed && now.saturating_sub(self.owed_last) >= patience;
         if mark != self.mark || forgiven {
-            (self.rebuilt, self.hopeless) = (false, false);
+            self.rebuilds = 0;
         }
         if mark != self.mark || !owed {
             self.mark = mark;
@@ -156,8 +178,7 @@ impl Watch {
             return false;
         }
         self.still_since = Some(now);
-        self.hopeless = self.rebuilt;
-        self.rebuilt = true;
+        self.rebuilds = self.rebuilds.saturating_add(1);
         true
     }
 }

@@ -3,7 +3,9 @@
 
 mod filter;
 
-use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
@@ -78,6 +80,34 @@ async fn confirms_that_never_come_are_missed_and_the_outcome_is_told_again() {
         .shows("clockout_jobs_settled_total{disposition=\"ack\"} 1")
         .await;
     worker.answers("/livez", 200).await;
+    for again in stage.outcomes.rest().await {
+        assert_eq!(again.json()["outcome_id"], first["outcome_id"]);
+    }
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn outcomes_that_are_refused_are_published_over_new_connections_and_nobody_dies_of_it() {
+    let mut stage = stage().await;
+    let worker = stage.worker().set("watchdog.patience", "1s").start().await;
+    let full = bind_full_queue(&stage.rabbit, &stage.place).await;
+    let first = stage.perform(job(1)).await;
+    // Where a rebuild does not help, the process counts as dead at the second; not for this.
+    poll("two rebuilds", async || {
+        let log = worker.log();
+        (log.matches("RabbitMQ refuses everything").count() > 1).then_some(())
+    })
+    .await;
+    worker.answers("/livez", 200).await;
+    let lines = worker.log().matches("RabbitMQ refused outcomes").count();
+    assert!(lines < 4, "{}", worker.log());
+
+    let channel = stage.rabbit.channel().await;
+    let gone = channel.queue_delete(full.as_str().into(), QueueDeleteOptions::default());
+    gone.await.unwrap();
+    worker
+        .shows("clockout_jobs_settled_total{disposition=\"ack\"} 1")
+        .await;
     for again in stage.outcomes.rest().await {
         assert_eq!(again.json()["outcome_id"], first["outcome_id"]);
     }
@@ -202,6 +232,26 @@ async fn told_to_stop_while_it_reconnects_it_stops() {
     assert_eq!(worker.ended().await.code(), Some(0));
 }
 
+/// Refuses every outcome, though other queues take it; its name.
+async fn bind_full_queue(rabbit: &Rabbit, place: &Place) -> String {
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(0));
+    let overflow = AMQPValue::LongString("reject-publish".into());
+    full.insert("x-overflow".into(), overflow);
+    let channel = rabbit.channel().await;
+    let declared = channel.queue_declare("".into(), QueueDeclareOptions::exclusive(), full);
+    let queue = declared.await.unwrap().name().clone();
+    let bound = channel.queue_bind(
+        queue.clone(),
+        place.names.results.as_str().into(),
+        "#".into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    bound.await.unwrap();
+    queue.as_str().to_owned()
+}
+
 async fn delete_jobs_queue(rabbit: &Rabbit, place: &Place) {
     let jobs = place.names.jobs.as_str();
     let options = QueueDeleteOptions::default();
@@ -231,7 +281,7 @@ async fn declare_jobs_queue(rabbit: &Rabbit, place: &Place) {
         jobs.into(),
         jobs.into(),
         "#".into(),
-        lapin::options::QueueBindOptions::default(),
+        QueueBindOptions::default(),
         FieldTable::default(),
     );
     bound.await.unwrap();

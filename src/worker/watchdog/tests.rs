@@ -12,7 +12,8 @@ struct Worker {
     pulse: Pulse,
     breathing: bool,
     signs: u64,
-    answers: u64,
+    outcomes: Standing,
+    letters: Standing,
     engine: engine::Snapshot,
     watchdog: Watchdog,
 }
@@ -35,7 +36,8 @@ impl Worker {
             },
             breathing: true,
             signs: 0,
-            answers: 0,
+            outcomes: Standing::default(),
+            letters: Standing::default(),
             engine: engine::Snapshot::default(),
             watchdog: Watchdog::new(PATIENCE),
         }
@@ -62,7 +64,7 @@ impl Worker {
             subscribed: self.subscribed,
             pulse: Some(&self.pulse).filter(|_| self.connected),
             signs: self.signs,
-            answers: self.answers,
+            publishing: [self.outcomes, self.letters],
             engine: &self.engine,
         };
         self.watchdog
@@ -74,6 +76,14 @@ impl Worker {
         for _ in 0..seconds {
             assert_eq!(self.second(), None, "second {}", self.second);
             assert_eq!(self.hopeless(), None, "second {}", self.second);
+        }
+    }
+
+    /// RabbitMQ refuses for so many seconds, and that is borne.
+    fn refused_for(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.outcomes.answered += 1;
+            self.quiet(1);
         }
     }
 
@@ -155,7 +165,7 @@ fn publishes_that_are_never_answered() {
     let mut worker = Worker::well();
     worker.engine.publishing = 2;
     worker.stalls_with(Stall::NoConfirm);
-    worker.answers += 1;
+    worker.outcomes.answered += 1;
     worker.quiet(60);
 }
 
@@ -168,12 +178,52 @@ fn publishes_may_wait_while_rabbitmq_blocks_them() {
 }
 
 #[test]
+fn what_is_refused_again_and_again_is_taken_elsewhere_ever_more_rarely_and_never_kills() {
+    let mut worker = Worker::well();
+    worker.outcomes.refused = true;
+    worker.refused_for(1);
+    for minutes in [1, 2, 4, 8, 16] {
+        worker.refused_for(60 * minutes - 1);
+        worker.outcomes.answered += 1;
+        assert_eq!(worker.second(), Some(Stall::Refused), "{minutes}");
+        assert_eq!(worker.hopeless(), None);
+    }
+    (worker.outcomes.refused, worker.outcomes.taken) = (false, 1);
+    worker.quiet(1);
+    worker.outcomes.refused = true;
+    worker.refused_for(60);
+    assert_eq!(worker.second(), Some(Stall::Refused));
+}
+
+#[test]
+fn what_is_refused_now_and_then_is_no_stall() {
+    let mut worker = Worker::well();
+    for _ in 0..10 {
+        worker.outcomes.refused = true;
+        worker.refused_for(59);
+        worker.outcomes.taken += 1;
+    }
+}
+
+#[test]
+fn dead_letters_that_are_refused_are_not_made_up_for_by_outcomes_that_are_taken() {
+    let mut worker = Worker::well();
+    worker.letters.refused = true;
+    for _ in 0..60 {
+        worker.outcomes.taken += 1;
+        worker.quiet(1);
+    }
+    worker.outcomes.taken += 1;
+    assert_eq!(worker.second(), Some(Stall::Refused));
+}
+
+#[test]
 fn a_slow_broker_is_no_dead_one() {
     let mut worker = Worker::well();
     worker.engine.publishing = 2;
     for _ in 0..10 {
         worker.quiet(59);
-        worker.answers += 1;
+        worker.outcomes.answered += 1;
     }
 }
 
