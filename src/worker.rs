@@ -105,7 +105,8 @@ pub enum Failure {
 
 /// Works until it is stopped.
 pub async fn run(parts: Parts, stop: Stop) -> Result<Ended, Failure> {
-    Worker::new(parts).work(&stop).await
+    // Boxed, as it holds all that a worker is made of.
+    Box::pin(Worker::new(parts).work(&stop)).await
 }
 
 /// What the task of a call comes back with.
