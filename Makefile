@@ -73,11 +73,11 @@ soak: JOBS ?= 20000
 soak: STRIKES ?= 12
 soak: SEEDS ?= 50
 soak: MINUTES ?= 120
-chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker REPORT=file
+chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker SHARDS=3 REPORT=file
 soak: ## The same for long: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each
 chaos soak:
 	@scripts/ensure cc rabbitmq
-	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
+	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
 	  cargo test --test chaos whatever_fails -- --nocapture
 
 .PHONY: engine-cost engine-cost-update

@@ -40,13 +40,13 @@ pub struct Flow {
     jobs: Jobs,
     session: Option<(Connection, Channel)>,
     enough: watch::Receiver<bool>,
-    losses: mpsc::Receiver<()>,
+    losses: mpsc::Receiver<Vec<String>>,
 }
 
 /// What can be asked of a flow that runs.
 pub struct Orders {
     enough: watch::Sender<bool>,
-    losses: mpsc::Sender<()>,
+    losses: mpsc::Sender<Vec<String>>,
 }
 
 impl Orders {
@@ -55,9 +55,9 @@ impl Orders {
         self.enough.send_replace(true);
     }
 
-    /// Has the jobs queue deleted with all that is in it, and what was lost so published again.
-    pub async fn lose_jobs_queue(&self) {
-        self.losses.send(()).await.expect("the flow runs");
+    /// Has these queues deleted with all that is in them, and what was lost so published again.
+    pub async fn lose(&self, queues: Vec<String>) {
+        self.losses.send(queues).await.expect("the flow runs");
     }
 }
 
@@ -93,8 +93,8 @@ impl Flow {
         let mut sent = 0;
         let mut next_due = Instant::now();
         while sent < volume.jobs || !*self.enough.borrow() {
-            if self.losses.try_recv().is_ok() {
-                self.lose_jobs_queue().await;
+            if let Ok(queues) = self.losses.try_recv() {
+                self.lose(&queues).await;
             }
             let left = volume.jobs.saturating_sub(sent);
             let (most, pace) = match (left, *self.enough.borrow()) {
@@ -117,13 +117,14 @@ impl Flow {
         }
     }
 
-    /// What is lost with the queue, its producers miss the outcomes of, and send again. Nothing new is sent meanwhile, so
+    /// What is lost with the queues, its producers miss the outcomes of, and send again. Nothing new is sent meanwhile, so
     /// the jobs of an agent keep their order.
-    async fn lose_jobs_queue(&mut self) {
-        let queue = self.place.names.jobs.clone();
-        while !self.delete(&queue).await {
-            self.session = None;
-            sleep(BEAT).await;
+    async fn lose(&mut self, queues: &[String]) {
+        for queue in queues {
+            while !self.delete(queue).await {
+                self.session = None;
+                sleep(BEAT).await;
+            }
         }
         let missed = self.record.missed();
         for numbers in missed.chunks(BURST_MAX) {
@@ -176,7 +177,7 @@ impl Flow {
         }
     }
 
-    /// `false` if any of them may not be in the jobs queue.
+    /// `false` if any of them may not be in a jobs queue.
     async fn publish(&mut self, messages: &[Message]) -> bool {
         let attempt = async {
             let channel = self.channel().await?;

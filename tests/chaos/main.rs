@@ -72,6 +72,8 @@ struct Asked {
     minutes: u64,
     /// Parts of the names of the faults that may strike, between commas; empty: all.
     only: String,
+    /// Queues that jobs are spread over; `None`: as the seed draws.
+    shards: Option<u16>,
     /// Where the report goes, beside standard output: this name with `.md` and `.json`.
     report: Option<PathBuf>,
 }
@@ -87,6 +89,7 @@ impl Asked {
             strikes: given("CLOCKOUT_CHAOS_STRIKES").unwrap_or(STRIKES),
             minutes: given("CLOCKOUT_CHAOS_MINUTES").unwrap_or(u64::MAX),
             only: given("CLOCKOUT_CHAOS_ONLY").unwrap_or_default(),
+            shards: given("CLOCKOUT_CHAOS_SHARDS"),
             report: given("CLOCKOUT_CHAOS_REPORT"),
         }
     }
@@ -97,6 +100,7 @@ impl Asked {
             jobs,
             strikes,
             only,
+            shards,
             ..
         } = self;
         let only = if only.is_empty() {
@@ -104,7 +108,9 @@ impl Asked {
         } else {
             format!(" ONLY='{only}'")
         };
-        format!("make chaos SEED={seed} JOBS={jobs} STRIKES={strikes}{only}")
+        let shards = shards.map(|shards| format!(" SHARDS={shards}"));
+        let shards = shards.unwrap_or_default();
+        format!("make chaos SEED={seed} JOBS={jobs} STRIKES={strikes}{only}{shards}")
     }
 }
 
@@ -118,7 +124,7 @@ async fn whatever_fails_nothing_is_lost_and_everything_settles() {
         if began.elapsed().as_secs() / 60 >= asked.minutes {
             break;
         }
-        let schedule = Schedule::of(seed, asked.strikes, &asked.only);
+        let schedule = Schedule::of(seed, asked.strikes, &asked.only, asked.shards);
         let findings = run::run(&world, seed, &schedule, asked.jobs).await;
         report.add(&findings);
         println!("seed {seed}: {findings}");

@@ -144,7 +144,7 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
             broken.push(Broken::new(Promise::NothingInvented, &what));
         }
     }
-    if sent.is_untold() {
+    if sent.is_untold() && !sent.is_left {
         // It is in no queue any more: RabbitMQ was told that it is done.
         let what = format!("{job:?}: {told:?}");
         broken.push(Broken::new(Promise::Acknowledgement, what));

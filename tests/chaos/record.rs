@@ -42,6 +42,8 @@ pub struct Sent {
     /// One for each agent; a single one if the job is bad.
     pub told: Vec<Told>,
     pub letters: usize,
+    /// Whether it waits in a jobs queue after the end of all workers.
+    pub is_left: bool,
 }
 
 /// What was told of one agent of one job.
@@ -151,13 +153,19 @@ impl Record {
             let why = format!("dead-lettered by RabbitMQ itself: {properties:?}");
             inner.strangers.push(why);
         }
-        let id = properties.message_id().as_ref();
-        let number = id.and_then(|id| jobs::number(self.seed, id.as_str()));
-        match number.and_then(|number| inner.sent.get_mut(number)) {
+        match inner.sent_as(self.seed, properties) {
             Some(sent) => sent.letters += 1,
             None => inner
                 .strangers
                 .push(format!("a dead letter: {properties:?}")),
+        }
+    }
+
+    /// Takes note of a job that no worker will take any more, by the properties of its message.
+    pub fn leave(&self, message: &BasicProperties) {
+        let mut inner = self.look();
+        if let Some(sent) = inner.sent_as(self.seed, message) {
+            sent.is_left = true;
         }
     }
 
@@ -242,6 +250,12 @@ impl Inner {
         Some((told.get_mut(place)?, *times))
     }
 
+    /// The job that a message with these properties is, or was.
+    fn sent_as(&mut self, seed: u64, properties: &BasicProperties) -> Option<&mut Sent> {
+        let id = properties.message_id().as_ref()?;
+        self.sent.get_mut(jobs::number(seed, id.as_str())?)
+    }
+
     pub fn owed(&self) -> usize {
         self.owed
     }
@@ -268,6 +282,7 @@ impl Sent {
             times: 0,
             told: (0..slots).map(|_| Told::default()).collect(),
             letters: 0,
+            is_left: false,
         }
     }
 

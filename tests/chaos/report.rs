@@ -22,7 +22,7 @@ pub struct Report {
     pbx_calls: usize,
     /// From the end of the last fault and job until everything was told.
     longest_settling_ms: u128,
-    /// Agents whose order was broken where one worker took over from another.
+    /// Agents whose order was broken where one worker took over from another or a shard was deleted.
     handed_over: usize,
     /// How often each promise was broken.
     broken: BTreeMap<String, usize>,
@@ -51,7 +51,7 @@ pub struct Findings {
     pub settling: Duration,
     pub struck: Vec<Struck>,
     pub broken: Vec<Broken>,
-    /// Agents whose order was broken where one worker took over from another.
+    /// Agents whose order was broken where one worker took over from another or a shard was deleted.
     pub handed_over: usize,
     /// What the workers wrote.
     pub logs: String,
@@ -130,7 +130,10 @@ impl fmt::Display for Report {
             ("outcomes owed", self.agents),
             ("outcomes told", self.outcomes),
             ("PBX calls", self.pbx_calls),
-            ("agents whose order a hand-over broke", self.handed_over),
+            (
+                "agents whose order a hand-over or a lost shard broke",
+                self.handed_over,
+            ),
         ] {
             writeln!(f, "| {what} | {count} |")?;
         }

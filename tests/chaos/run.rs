@@ -33,6 +33,7 @@ pub struct Stage<'w> {
     pub record: Arc<Record>,
     pub hearing: Hearing,
     pub orders: Orders,
+    pub jobs_queues: Vec<String>,
     vhost: String,
     pbx_latency: Duration,
 }
@@ -55,6 +56,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
         hearing: Hearing::start(&place, &record).await,
         record,
         orders,
+        jobs_queues: place.names.jobs_queues(schedule.shards),
         vhost,
         pbx_latency: schedule.pbx_latency,
     };
@@ -75,15 +77,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
     for number in 0..stage.crew.size() {
         broken.extend(strikes::retire(&mut stage.crew, number).await);
     }
-    // What was delivered and not acknowledged is back by now.
-    let left = Rabbit::connect(&place.url)
-        .await
-        .depth(&place.names.jobs)
-        .await;
-    if left != Some(0) {
-        let how = format!("{left:?} jobs left in their queue");
-        broken.push(Broken::new(Promise::Settling, how));
-    }
+    broken.extend(stage.remains(&place.url).await);
     stage.end(begun, broken, settling, schedule).await
 }
 
@@ -133,6 +127,25 @@ impl Stage<'_> {
             broken.push(Broken::new(Promise::Settling, how));
         }
         end.elapsed()
+    }
+
+    /// Jobs that nobody has taken: what was delivered and not acknowledged is back once the workers have ended.
+    async fn remains(&self, url: &str) -> Vec<Broken> {
+        let rabbit = Rabbit::connect(url).await;
+        let mut broken = Vec::new();
+        for queue in &self.jobs_queues {
+            let left = rabbit.drain(queue).await;
+            for job in left.iter().flatten() {
+                self.record.leave(job);
+            }
+            let how = match left {
+                Some(left) if left.is_empty() => continue,
+                Some(left) => format!("{} jobs left in {queue}", left.len()),
+                None => format!("there is no {queue}"),
+            };
+            broken.push(Broken::new(Promise::Settling, how));
+        }
+        broken
     }
 
     /// Judges, and leaves the node as it was.

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::fault::{Fault, Side};
+use crate::fault::{BrokerFault, Fault, Side};
 
 /// Everything that happens to one run.
 #[derive(Debug)]
 pub struct Schedule {
     pub workers: usize,
+    /// Queues that jobs are spread over.
+    pub shards: u16,
     /// By their keys in CONTRACT §7.
     pub settings: Vec<(&'static str, String)>,
     pub pbx_queues: usize,
@@ -32,8 +34,9 @@ pub struct Strike {
 }
 
 impl Schedule {
-    /// `only`: nothing else goes wrong than what has one of these, between commas, in its name.
-    pub fn of(seed: u64, strikes: usize, only: &str) -> Schedule {
+    /// `only`: nothing else goes wrong than what has one of these, between commas, in its name. `shards`: so many, whatever
+    /// the seed would draw.
+    pub fn of(seed: u64, strikes: usize, only: &str, shards: Option<u16>) -> Schedule {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
         let faults: Vec<Fault> = Fault::ALL
@@ -54,6 +57,7 @@ impl Schedule {
         );
         Schedule {
             workers: *rng.choice(&[1, 1, 2, 2, 3]).expect("not empty"),
+            shards: shards.unwrap_or_else(|| draw_shards(seed)),
             settings: settings(rng),
             pbx_queues: rng.usize(2..=40),
             pbx_latency: Duration::from_millis(rng.u64(0..=10)),
@@ -61,11 +65,14 @@ impl Schedule {
         }
     }
 
-    /// Whether the queue goes from one worker to another only when the one before has ended. Where it only loses its
-    /// connection or its breaker opens, the next worker begins while it still finishes a call.
+    /// Whether the jobs of an agent keep to one queue, and that goes from one worker to another only when the one before has
+    /// ended. Where it only loses its connection or its breaker opens, the next worker begins while it still finishes a
+    /// call. And what comes while a shard is missing goes to others, where the next ones do not wait for it.
     pub fn hands_over_in_order(&self) -> bool {
         let mut faults = self.strikes.iter().flat_map(|strike| &strike.faults);
-        self.workers == 1 || faults.all(|fault| fault.side() == Side::Worker)
+        let lost = Fault::Broker(BrokerFault::JobsQueueDeleted);
+        let keeps_shard = self.shards == 1 || faults.clone().all(|fault| *fault != lost);
+        keeps_shard && (self.workers == 1 || faults.all(|fault| fault.side() == Side::Worker))
     }
 
     /// How long its strikes last at least.
@@ -93,6 +100,12 @@ impl Strike {
             faults,
         }
     }
+}
+
+/// From a stream of its own: the rest of a seed stays as it is, and how much goes wrong does not matter here.
+fn draw_shards(seed: u64) -> u16 {
+    let mut rng = Rng::with_seed(!seed);
+    *rng.choice(&[1, 1, 1, 2, 3, 4]).expect("not empty")
 }
 
 fn settings(rng: &mut Rng) -> Vec<(&'static str, String)> {

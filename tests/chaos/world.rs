@@ -47,7 +47,7 @@ pub struct Crew {
 
 impl World {
     pub async fn start() -> World {
-        let node = Node::start();
+        let node = Node::start_for_shards();
         node.add_user(USER);
         let pbx = PbxProcess::start();
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -91,7 +91,8 @@ impl World {
         };
         let setup = |number: usize| {
             let setup = WorkerSetup::new(&behind, &format!("http://127.0.0.1:{http}"))
-                .set("worker.name", &format!("worker-{number}"));
+                .set("worker.name", &format!("worker-{number}"))
+                .set("jobs.shards", &schedule.shards.to_string());
             let settings = schedule.settings.iter();
             settings.fold(setup, |setup, (key, value)| setup.set(key, value))
         };

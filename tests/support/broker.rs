@@ -4,6 +4,7 @@
 //! private node of the installed RabbitMQ; else the tests fail and say what to install.
 
 use std::io::{Write as _, stderr};
+use std::iter::once;
 use std::sync::{LazyLock, Mutex};
 
 use super::keeper::Keeper;
@@ -125,6 +126,12 @@ pub(super) fn make_vhosts(names: &[String]) -> String {
 }
 
 impl Names {
+    /// The queues that jobs wait in where `jobs.shards` is so many.
+    pub fn jobs_queues(&self, shards: u16) -> Vec<String> {
+        let others = (2..=shards).map(|number| format!("{}.shard-{number}", self.jobs));
+        once(self.jobs.clone()).chain(others).collect()
+    }
+
     fn prefixed(prefix: &str) -> Names {
         Names {
             jobs: format!("{prefix}clockout.jobs"),

@@ -163,6 +163,27 @@ impl Rabbit {
         Some(queue.message_count())
     }
 
+    /// Takes all messages that are ready in a queue, for good; the properties of each. `None` if there is no such queue.
+    pub async fn drain(&self, queue: &str) -> Option<Vec<BasicProperties>> {
+        let ready = self.depth(queue).await?;
+        let channel = self.channel().await;
+        let options = BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        };
+        let (tag, none) = ("".into(), FieldTable::default());
+        let consumer = channel
+            .basic_consume(queue.into(), tag, options, none)
+            .await
+            .unwrap();
+        let mut messages = consumer.take(ready.try_into().unwrap());
+        let mut drained = Vec::new();
+        while let Some(delivery) = within(queue, messages.next()).await {
+            drained.push(delivery.unwrap().properties);
+        }
+        Some(drained)
+    }
+
     pub async fn has_exchange(&self, exchange: &str) -> bool {
         let channel = self.connection.create_channel().await.unwrap();
         let passive = ExchangeDeclareOptions {

@@ -18,7 +18,7 @@ pub(super) async fn begin(fault: BrokerFault, strike: &Strike, stage: &Stage<'_>
         BrokerFault::Frozen => world.obey(Node::freeze).await,
         BrokerFault::ConnectionsClosed => world.obey(Node::close_all_connections).await,
         BrokerFault::MemoryAlarm => world.obey(|node| node.set_memory_alarm(true)).await,
-        BrokerFault::JobsQueueDeleted => stage.orders.lose_jobs_queue().await,
+        BrokerFault::JobsQueueDeleted => stage.orders.lose(lost_queues(strike, stage)).await,
         BrokerFault::ResultsQueueDeleted => stage.hearing.lose_queues().await,
         BrokerFault::RightsTaken => {
             stage.set_rights(false).await;
@@ -32,6 +32,16 @@ pub(super) async fn begin(fault: BrokerFault, strike: &Strike, stage: &Stage<'_>
             let set = |node: &Node| node.set_consumer_timeout(Some(CONSUMER_TIMEOUT));
             world.obey(set).await;
         }
+    }
+}
+
+/// Where there are several, one of them or all.
+fn lost_queues(strike: &Strike, stage: &Stage<'_>) -> Vec<String> {
+    let queues = &stage.jobs_queues;
+    let choice = usize::try_from(strike.luck).unwrap_or(usize::MAX) % (queues.len() + 1);
+    match queues.get(choice) {
+        Some(queue) => vec![queue.clone()],
+        None => queues.clone(),
     }
 }
 
