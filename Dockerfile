@@ -26,6 +26,6 @@ ENV CLOCKOUT_HTTP_LISTEN=0.0.0.0:9464
 EXPOSE 9464
 # The image has no curl, and needs none.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["bash", "-c", \
-  "exec 3<>/dev/tcp/127.0.0.1/9464 && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '^HTTP/1.. 200 ' <&3"]
+  "exec 3<>/dev/tcp/127.0.0.1/${CLOCKOUT_HTTP_LISTEN##*:} && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '^HTTP/1.. 200 ' <&3"]
 ENTRYPOINT ["clockout"]
 CMD ["run"]
