@@ -64,9 +64,9 @@ sim: ## Simulate the engine under faults: SEEDS=100000 for as many, SEED=n to re
 	  cargo test --test simulation every_seed -- --nocapture
 
 .PHONY: cluster
-cluster: ## Take the nodes of a RabbitMQ cluster away one by one while jobs flow; on an idle machine
+cluster: ## Take the nodes of a RabbitMQ cluster away one by one while jobs flow (part of test)
 	@scripts/ensure cc rabbitmq
-	cargo test --test chaos cluster -- --ignored --nocapture
+	cargo test --test chaos cluster -- --nocapture
 
 .PHONY: chaos soak
 soak: JOBS ?= 20000

@@ -84,10 +84,12 @@ impl Cluster {
         copies_in(members)
     }
 
-    /// Loses the connections between this node and the others, and lets none come up again.
+    /// Loses the connections between this node and the others, and lets none come up again. All at once: a node that sees
+    /// it gone, and hears that another still has it, pauses too.
     pub fn cut_off(&self, number: usize) {
         let cut = format!(
-            "[begin erlang:set_cookie(Node, cut), erlang:disconnect_node(Node) end || Node <- [{}]].",
+            "Others = [{}], [erlang:set_cookie(Node, cut) || Node <- Others], \
+             [erlang:disconnect_node(Node) || Node <- Others].",
             self.others(number)
         );
         self.nodes[number].ctl(&["eval", &cut]);
