@@ -2,6 +2,9 @@
 //!
 //! Never settles anything and never looks into a body. Its channel is the one that [`super::session`] settles on.
 
+mod closing;
+mod flow;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -12,13 +15,14 @@ use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, Consumer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Settings;
 use super::merge::Merge;
 use super::receipt::Held;
 use crate::engine::job::{Epoch, Ticket};
 use crate::wire::Incoming;
+use flow::Flow;
 
 /// Most deliveries handed on at once.
 const BURST_MAX: usize = 256;
@@ -51,10 +55,10 @@ enum Word {
     End(usize),
 }
 
-/// One consumer for each queue.
+/// At most one consumer for each queue.
 struct Consumers {
     tags: Vec<ShortString>,
-    /// Most deliveries that RabbitMQ leaves unsettled, of each.
+    /// Most deliveries that RabbitMQ leaves unsettled, of each queue; 0 where it has no consumer.
     prefetch: Vec<u16>,
     words: SelectAll<BoxStream<'static, Word>>,
 }
@@ -70,6 +74,7 @@ pub(super) struct Intake {
     subscriptions: u64,
     consumers: Option<Consumers>,
     merge: Merge<Taken>,
+    flow: Flow,
 }
 
 impl Intake {
@@ -90,6 +95,7 @@ impl Intake {
             subscriptions: 0,
             consumers: None,
             merge: Merge::new(),
+            flow: Flow::default(),
         })
     }
 
@@ -139,42 +145,50 @@ impl Intake {
 
     /// Begins to consume; `held` are the deliveries of each queue that are not settled yet. Ask [`Intake::may_open`] first.
     pub(super) async fn open(&mut self, held: &[usize]) -> Result<(), IntakeError> {
-        self.consumers = Some(answer(self.subscribe(held)).await?);
+        let free = |held: &usize| {
+            let held = u16::try_from(*held).unwrap_or(u16::MAX);
+            // 0 would mean no limit.
+            self.prefetch.saturating_sub(held).max(1)
+        };
+        let prefetch = held.iter().map(free).collect();
+        self.consumers = Some(answer(self.subscribe(prefetch)).await?);
         Ok(())
     }
 
-    async fn subscribe(&mut self, held: &[usize]) -> Result<Consumers, IntakeError> {
+    /// Consumes with so much prefetch of each queue, and not where it is 0.
+    async fn subscribe(&mut self, prefetch: Vec<u16>) -> Result<Consumers, IntakeError> {
         self.subscriptions += 1;
-        let mut consumers = Consumers {
-            tags: Vec::with_capacity(self.queues.len()),
-            prefetch: Vec::with_capacity(self.queues.len()),
-            words: SelectAll::new(),
-        };
         let ranks = ranks(self.queues.len(), &self.consumer_name);
-        let queues = self.queues.iter().zip(held).zip(ranks).enumerate();
-        for (place, ((queue, held), rank)) in queues {
+        let mut tags = Vec::with_capacity(self.queues.len());
+        let mut words_of = SelectAll::new();
+        let queues = self.queues.iter().zip(&prefetch).zip(ranks).enumerate();
+        for (place, ((queue, prefetch), rank)) in queues {
+            if *prefetch == 0 {
+                continue;
+            }
             let mut arguments = FieldTable::default();
             if self.queues.len() > 1 {
                 arguments.insert("x-priority".into(), AMQPValue::LongInt(rank));
             }
-            let tag = format!("{}-{rank}-{}", self.subscriptions, self.consumer_name);
+            // What the consumers of a lost channel held, RabbitMQ 3 gives back in the order of their tags: hence the zeros.
+            let tag = format!("{:010}-{rank}-{}", self.subscriptions, self.consumer_name);
             let tag = super::short(&tag);
-            let held = u16::try_from(*held).unwrap_or(u16::MAX);
-            // 0 would mean no limit.
-            let prefetch = self.prefetch.saturating_sub(held).max(1);
             self.channel
-                .basic_qos(prefetch, BasicQosOptions { global: false })
+                .basic_qos(*prefetch, BasicQosOptions { global: false })
                 .await?;
             let consumer = consume(&self.channel, queue, &tag, arguments).await?;
-            consumers.tags.push(tag);
-            consumers.prefetch.push(prefetch);
-            consumers.words.push(words(consumer, place));
+            tags.push(tag);
+            words_of.push(words(consumer, place));
         }
-        Ok(consumers)
+        Ok(Consumers {
+            tags,
+            prefetch,
+            words: words_of,
+        })
     }
 
-    /// Stops consuming. What RabbitMQ had sent until then comes back from here.
-    pub(super) async fn close(&mut self) -> Result<Vec<Taken>, IntakeError> {
+    /// Takes back the subscription. What RabbitMQ had sent until then comes back from here.
+    async fn cancel(&mut self) -> Result<Vec<Taken>, IntakeError> {
         let Some(Consumers { tags, words, .. }) = self.consumers.take() else {
             return Ok(Vec::new());
         };
@@ -214,6 +228,7 @@ impl Intake {
                 Some(Word::Burst(burst)) => {
                     let due = self.merge.add(burst?.into_iter().map(tagged));
                     if !due.is_empty() {
+                        self.flow.note(Instant::now());
                         return Ok(due);
                     }
                 }

@@ -205,19 +205,24 @@ impl Session {
             _ if desk.finishing => {}
             (false, true) if all_written => self.open_intake(desk).await?,
             (true, false) => {
-                let rest = self.intake.close().await?;
-                self.deliver(rest, desk).await;
+                self.close_intake(desk).await?;
                 desk.tell(Event::Subscribed { subscribed: false }).await;
             }
             (true, true)
                 if all_written && self.receipts.is_empty() && self.intake.is_narrowed() =>
             {
-                let rest = self.intake.close().await?;
-                self.deliver(rest, desk).await;
+                self.close_intake(desk).await?;
                 self.open_intake(desk).await?;
             }
             (true, true) | (false, _) => {}
         }
+        Ok(())
+    }
+
+    async fn close_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
+        let held = self.receipts.held_by_queue(self.intake.queues());
+        let rest = self.intake.close(&held).await?;
+        self.deliver(rest, desk).await;
         Ok(())
     }
 
