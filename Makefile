@@ -103,8 +103,8 @@ bench bench-quick: bench-build $(PEERS:%=target/bench/peers/%)
 	$(BENCH) suite $(SIZE) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO))
 
 .PHONY: bench-soak
-bench-soak: bench-build ## See whether memory, handles or tasks of the worker grow in MINUTES=60
-	$(BENCH) soak --minutes $(or $(MINUTES),60)
+bench-soak: bench-build ## See whether memory, handles or tasks of the worker grow in MINUTES=60 at RATE=200 jobs per second
+	$(BENCH) soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),200)
 
 .PHONY: bench-build
 bench-build:
