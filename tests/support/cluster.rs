@@ -102,6 +102,8 @@ impl Cluster {
             self.others(number)
         );
         self.nodes[number].ctl(&["eval", &heal]);
+        // Not asked itself before the others see it: a node that pauses answers nothing.
+        await_online(&self.nodes[(number + 1) % NODES]);
         self.await_all();
     }
 
@@ -109,7 +111,7 @@ impl Cluster {
     /// take the next one away meanwhile would leave a queue without its majority.
     pub fn await_all(&self) {
         for node in &self.nodes {
-            node.ctl(&["await_online_nodes", &NODES.to_string()]);
+            await_online(node);
         }
         let began = Instant::now();
         loop {
@@ -135,6 +137,11 @@ impl Cluster {
         let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
         others.join(", ")
     }
+}
+
+/// Waits until this node, which must be up, sees all of them.
+fn await_online(node: &Node) {
+    node.ctl(&["await_online_nodes", &NODES.to_string()]);
 }
 
 /// How many nodes are named in an Erlang term.
