@@ -20,6 +20,14 @@ const rows = {
 /** What somebody wanted so; of several the worker names the weightiest last. */
 const WANTED = { paused: "Paused", draining: "Stopping" };
 
+/** What the PBX did, by the result of a call that did not go well. */
+const TROUBLE = {
+  refused: "refused a batch",
+  transient: "failed",
+  ambiguous: "left it open what it did",
+  fault: "failed for everyone",
+};
+
 /** Is it green, and if not, why? The first thing to know. */
 function showVerdict({ ready, reasons, stalled, history, held }) {
   const why = reasons.map(({ message }) => message);
@@ -84,7 +92,7 @@ function showLinks({ broker, breaker, batches }) {
   } else if (last.message === null) {
     say(place("pbx-link"), `✓ answered at ${clock(last.at)} in ${milliseconds(last.took_ms)}`, "good");
   } else {
-    say(place("pbx-link"), `✗ ${last.result} at ${clock(last.at)}: ${last.message}`, "bad");
+    say(place("pbx-link"), `✗ ${TROUBLE[last.result] ?? last.result} at ${clock(last.at)}: ${last.message}`, "bad");
   }
   if (breaker.open) {
     say(place("breaker"), `✗ open, no calls are made: ${breaker.reason}`, "bad");
