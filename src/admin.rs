@@ -47,7 +47,7 @@ pub struct Settings {
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on http.listen = \"{listen}\": {source}; set another address, or \"\" to turn the endpoints off"
+    "cannot listen on http.listen = \"{listen}\"; set another address, or \"\" to turn the endpoints off"
 )]
 pub struct BindError {
     listen: SocketAddr,

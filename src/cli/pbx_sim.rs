@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use clockout::engine::job::{Agent, PbxQueue};
 use clockout::pbx::sim::{Options, Seat, Sim};
@@ -59,7 +60,9 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         basic: arguments.username.map(|username| (username, password)),
         members: arguments.members,
     };
-    let sim = Sim::start(arguments.listen, options).await?;
+    let sim = Sim::start(arguments.listen, options)
+        .await
+        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let mut out = io::stdout();
     writeln!(out, "{}", sim.url())?;
     out.flush()?;

@@ -78,6 +78,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let choice = &arguments.which.choice;
     let asks = !arguments.yes && choice.ids.is_empty() && io::stdin().is_terminal();
     if asks && !agreed(&desk, choice).await? {
+        writeln!(io::stderr(), "nothing was replayed")?;
         return Ok(Exit::Failed);
     }
     let mut walk = desk.walk(choice).await?;
