@@ -44,6 +44,9 @@ pub(super) struct InputFlags {
     /// The id of the job, the same when it is sent again; made up unless given.
     #[arg(long, value_name = "ID", value_parser = JobId::parse, conflicts_with_all = ["csv", "jsonl"])]
     job_id: Option<JobId>,
+    /// Ties together what belongs together, such as a shift end; with a file, for the jobs that have none.
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
     /// Repeated in the outcomes; with a file, for the jobs that have none.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -78,6 +81,9 @@ impl InputFlags {
         }
         if let Some(id) = &self.job_id {
             draft.set("job_id", id.as_str())?;
+        }
+        if let Some(id) = &self.correlation_id {
+            draft.set("correlation_id", id)?;
         }
         if let Some(reason) = &self.reason {
             draft.set("reason", reason)?;
