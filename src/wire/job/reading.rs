@@ -107,7 +107,9 @@ fn shape(body: &[u8]) -> Result<Fields<'_>, Problem> {
             // This error would repeat the value that stands in the object's place, however long.
             Category::Data => "the body is not a JSON object".to_owned(),
             Category::Syntax | Category::Eof | Category::Io => {
-                format!("the body is not JSON: {error}")
+                // Most bodies are one line, whose number would pass for that of a line in a file of many.
+                let why = error.to_string().replace(" at line 1 column", " at column");
+                format!("the body is not JSON: {why}")
             }
         })
     })

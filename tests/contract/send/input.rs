@@ -54,15 +54,30 @@ async fn json_lines_go_out_byte_for_byte() {
 async fn flags_fill_in_what_the_jobs_of_a_file_do_not_say() {
     let stage = stage().await;
     let mut jobs = jobs(&stage).await;
-    let flags = ["--csv", "-", "--action", "remove", "--reason", "shift end"];
+    let flags = [
+        "--csv",
+        "-",
+        "--action",
+        "remove",
+        "--reason",
+        "shift end",
+        "--correlation-id",
+        "shift-2291",
+    ];
     let csv = "queue,agent,reason\n1,570,\n1,553,ill\n";
     let finished = send_input(&stage.place, &flags, csv).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(
         sent(&mut jobs).await,
         [
-            json!({"action": "remove", "queue": "1", "agent": "570", "reason": "shift end"}),
-            json!({"action": "remove", "queue": "1", "agent": "553", "reason": "ill"}),
+            json!({
+                "action": "remove", "queue": "1", "agent": "570", "reason": "shift end",
+                "correlation_id": "shift-2291",
+            }),
+            json!({
+                "action": "remove", "queue": "1", "agent": "553", "reason": "ill",
+                "correlation_id": "shift-2291",
+            }),
         ]
     );
 }
@@ -98,7 +113,7 @@ async fn a_wrong_line_of_json_keeps_all_from_being_sent() {
     let finished = send_input(&stage.place, &["--jsonl", "-"], input).await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
     for expected in [
-        "line 3: the body is not JSON: ",
+        "line 3: the body is not JSON: EOF while parsing a value at column 18",
         "line 4: action is required",
         "line 4: queue is required",
         "line 4: agent or agents is required",
