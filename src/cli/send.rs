@@ -12,6 +12,7 @@ mod post;
 mod rows;
 mod wait;
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use clap::Args;
 use clockout::broker::client::Client;
 use clockout::engine::job::Job;
 use clockout::settings::BrokerOnly;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -77,10 +78,10 @@ struct Manner {
     #[arg(long)]
     wait: bool,
     /// With --wait: give up when no outcome has come for so long.
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1m", requires = "wait", value_parser = values::duration)]
     timeout: Duration,
     /// Send at most so many jobs per second.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
     /// Print each job that was sent, or with --wait each outcome, as a line of JSON.
     #[arg(long)]
@@ -208,8 +209,12 @@ fn bar(length: u64, what: &'static str, json: bool) -> anyhow::Result<ProgressBa
     if length < LONG_MIN || json {
         return Ok(ProgressBar::hidden());
     }
-    let style =
-        ProgressStyle::with_template("{elapsed} {wide_bar} {pos} of {len} {msg}, {per_sec}")?;
+    // Its own `per_sec` has four decimals.
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        write!(out, "{:.0}/s", state.per_sec()).ok();
+    };
+    let style = ProgressStyle::with_template("{elapsed} {wide_bar} {pos} of {len} {msg}, {rate}")?
+        .with_key("rate", rate);
     Ok(ProgressBar::new(length)
         .with_style(style)
         .with_message(what))

@@ -1,5 +1,6 @@
 //! Values of flags that several commands take.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -17,6 +18,11 @@ pub(super) fn status() -> impl TypedValueParser<Value = Status> {
 
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     settings::parse_duration(text).ok_or("give a whole number and ms, s, m, h or d")
+}
+
+/// For the `NonZero` types, whose own words for 0 are no words for people.
+pub(super) fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "give a whole number, at least 1")
 }
 
 /// Of a closed set, each by the name that the contract gives it.

@@ -12,8 +12,7 @@ use clockout::settings::BrokerOnly;
 use self::filter::Filter;
 use super::outcome::{Outcome, json_line};
 use super::signals::Signals;
-use super::terminal;
-use super::{Common, Exit};
+use super::{Common, Exit, terminal, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +35,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     filter: Filter,
     /// End after so many outcomes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU64>)]
     count: Option<NonZeroU64>,
     /// Print each outcome as the line of JSON that it is.
     #[arg(long)]

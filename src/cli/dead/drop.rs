@@ -12,7 +12,7 @@ use super::groups::Groups;
 use super::walk::Walk;
 use super::{Desk, json, letters};
 use crate::cli::pace::Pace;
-use crate::cli::{Common, Exit};
+use crate::cli::{Common, Exit, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     yes: bool,
     /// At most so many letters per second.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
     /// Means nothing here: `replay` and `drop` take the same flags.
     #[arg(long, hide = true)]

@@ -16,8 +16,7 @@ use super::groups::Groups;
 use super::walk::Walk;
 use super::{Desk, json, letters};
 use crate::cli::pace::Pace;
-use crate::cli::terminal;
-use crate::cli::{Common, Exit};
+use crate::cli::{Common, Exit, terminal, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +40,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     wishes: Wishes,
     /// At most so many jobs per second.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
     /// Do not ask before many letters are replayed; in a pipe nothing is asked.
     #[arg(long)]
