@@ -604,7 +604,8 @@ impl Engine {
             Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),
             Permit::Nothing => false,
         };
-        let wanted = wanted || self.breaker.needs_others(self.ledger.owed());
+        let (agents, queues) = (self.ledger.owed(), self.lanes.len());
+        let wanted = wanted || self.breaker.needs_others(agents, queues);
         let open = wanted && !self.is_draining() && !self.paused;
         if open != self.intake_open {
             self.intake_open = open;

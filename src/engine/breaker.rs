@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::{BreakerSettings, CallId};
 
+/// Failed probes of a PBX queue after which another agent of it is unlikely to fare better.
+const PROBES_PER_QUEUE: usize = 3;
+
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
@@ -90,16 +93,16 @@ impl Breaker {
         (!self.is_closed()).then_some(&self.reason)
     }
 
-    /// Whether probing has come round among so many agents, has slowed down as far as it goes, and has proved nothing: it may be
-    /// that the PBX fails for these alone.
-    pub(super) fn needs_others(&self, agents: usize) -> bool {
+    /// Whether probing has come round among so many agents, or often enough among their PBX queues, has slowed down as far as it
+    /// goes, and has proved nothing: it may be that the PBX fails for these alone.
+    pub(super) fn needs_others(&self, agents: usize, queues: usize) -> bool {
         let slowest = match self.state {
             State::Closed { .. } => false,
             State::Open { cooldown, .. }
             | State::Ajar { cooldown }
             | State::Probing { cooldown, .. } => cooldown >= self.settings.cooldown_max,
         };
-        slowest && self.fruitless > agents
+        slowest && self.fruitless > agents.min(queues.saturating_mul(PROBES_PER_QUEUE))
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
@@ -283,12 +286,15 @@ mod tests {
             breaker.tick(until);
             breaker.probe_left(BatchId(call));
             fail(&mut breaker, until, call, meets, None);
-            [1, 2].map(|agents| breaker.needs_others(agents))
+            [(1, 1), (2, 1), (9, 1), (9, 2)]
+                .map(|(agents, queues)| breaker.needs_others(agents, queues))
         };
-        assert_eq!(probe(2, Meets::This), [false, false]);
-        assert_eq!(probe(3, Meets::This), [true, false]);
-        assert_eq!(probe(4, Meets::This), [true, true]);
-        assert_eq!(probe(5, Meets::All), [false, false]);
+        let (yes, no) = (true, false);
+        assert_eq!(probe(2, Meets::This), [no, no, no, no]);
+        assert_eq!(probe(3, Meets::This), [yes, no, no, no]);
+        assert_eq!(probe(4, Meets::This), [yes, yes, no, no]);
+        assert_eq!(probe(5, Meets::This), [yes, yes, yes, no]);
+        assert_eq!(probe(6, Meets::All), [no, no, no, no]);
     }
 
     #[test]
@@ -298,7 +304,7 @@ mod tests {
         breaker.tick(S(5));
         breaker.probe_left(BatchId(2));
         fail(&mut breaker, S(5), 2, Meets::This, None);
-        assert!(!breaker.needs_others(0));
+        assert!(!breaker.needs_others(0, 0));
     }
 
     #[test]
