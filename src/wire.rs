@@ -11,7 +11,7 @@ pub mod trace_context;
 
 use bytes::Bytes;
 
-use crate::engine::job::{Epoch, Ticket};
+use crate::engine::job::{Agent, Epoch, Ticket};
 
 /// A message of the jobs queue as it came.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ impl Incoming {
 /// `app_id` are the same for all and added by the publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
+    /// Whom it is about; `None` if the message was no valid job.
+    pub agent: Option<Agent>,
     pub routing_key: String,
     pub body: Vec<u8>,
     pub message_id: String,

@@ -210,12 +210,18 @@ impl Intake {
         Ok(self.merge.add(rest.into_iter().flatten().map(tagged)))
     }
 
-    /// Returns once the queues themselves have taken every acknowledgement written on this channel.
-    pub(super) async fn settle(&mut self) -> lapin::Result<()> {
-        for queue in &self.queues {
-            settle(&self.channel, queue, &self.consumer_name).await?;
+    /// Returns once the queues themselves have taken every acknowledgement written on this channel, with what they
+    /// delivered to that end: nothing, where they have a single active consumer.
+    pub(super) async fn settle(&mut self) -> Result<Vec<Taken>, IntakeError> {
+        let mut taken = Vec::new();
+        for (place, queue) in self.queues.iter().enumerate() {
+            let mut passing = settle(&self.channel, queue, &self.consumer_name).await?;
+            while let Some(delivery) = passing.next().await {
+                let (queue, delivery) = (place, delivery?);
+                taken.push(Taken { queue, delivery });
+            }
         }
-        Ok(())
+        Ok(self.merge.add(taken.into_iter().map(tagged)))
     }
 
     /// What has come, at least one; waits for ever while not open. Nothing is lost if the wait is given up.
@@ -247,9 +253,9 @@ impl Intake {
 ///
 /// RabbitMQ's channel passes on only so many before the queue has answered, keeps the others back, and forgets those
 /// when it closes. Nothing of AMQP asks for them, but beginning to consume waits for what was passed on; by the time it has
-/// ended, what was kept back has followed. Should the queue have no other consumer, at most one delivery comes of it, and goes
-/// back unread with the channel.
-pub(super) async fn settle(channel: &Channel, queue: &str, name: &str) -> lapin::Result<()> {
+/// ended, what was kept back has followed. Should the queue have no other consumer, at most one delivery comes of it: it is
+/// what the returned consumer, which is cancelled, still has to say. Left unread it goes back with the channel.
+pub(super) async fn settle(channel: &Channel, queue: &str, name: &str) -> lapin::Result<Consumer> {
     let tag = super::short(&format!("settle-{name}"));
     channel
         .basic_qos(1, BasicQosOptions { global: false })
@@ -258,8 +264,7 @@ pub(super) async fn settle(channel: &Channel, queue: &str, name: &str) -> lapin:
     channel
         .basic_cancel(tag, BasicCancelOptions { nowait: false })
         .await?;
-    drop(passing);
-    Ok(())
+    Ok(passing)
 }
 
 pub(super) async fn consume(

@@ -1,11 +1,13 @@
 //! Publishes outcomes and dead letters, mandatory and persistent, and says what the broker made of each.
 //!
-//! Works in bursts: several channels take turns, so that one burst is confirmed while the next is written. A burst is
-//! also the barrier by which a returned message finds its publish: lapin hands a returned message to whichever confirm
-//! of the channel comes next, so only the burst as a whole says truly what was returned. Decides nothing about what
-//! follows from a refusal, and never publishes anything twice.
+//! Works in bursts on several channels, so that one burst is confirmed while the next is written. RabbitMQ keeps the
+//! order of one channel alone, so all outcomes of an agent take the same one, and all dead letters do. A burst is also the
+//! barrier by which a returned message finds its publish: lapin hands a returned message to whichever confirm of the
+//! channel comes next, so only the burst as a whole says truly what was returned. Decides nothing about what follows from
+//! a refusal, and never publishes anything twice.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -21,11 +23,10 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionStatus
 use tokio::time::timeout;
 
 use super::receipt::Held;
-use crate::engine::job::Ticket;
+use crate::engine::job::{Agent, Ticket};
 use crate::engine::{Published, TellId};
 use crate::wire::Outgoing;
 
-/// Channels that take turns.
 const CHANNELS: usize = 3;
 
 /// Most messages published before their confirms are waited for. Each takes some 9 KiB on its way through lapin; larger
@@ -76,6 +77,8 @@ impl Mark {
 #[derive(Debug)]
 pub(super) struct Letter {
     asked: Asked,
+    /// Letters about the same are published in their order; dead letters, which may be about several, among themselves.
+    about: Option<Agent>,
     exchange: ShortString,
     routing_key: ShortString,
     properties: BasicProperties,
@@ -102,6 +105,7 @@ impl Letter {
         }
         Self {
             asked: Asked::Tell(tell),
+            about: message.agent,
             exchange: exchange.clone(),
             routing_key: super::short(&message.routing_key),
             properties,
@@ -122,6 +126,7 @@ impl Letter {
             .with_headers(extended(original, headers));
         Self {
             asked: Asked::Bury(ticket),
+            about: None,
             exchange: exchange.clone(),
             routing_key: held.routing_key.clone(),
             properties,
@@ -145,59 +150,78 @@ pub(super) struct Answers {
     pub(super) buried: Vec<(Ticket, Published)>,
 }
 
-type Burst = BoxFuture<'static, Result<(Channel, Answers), PublishError>>;
+/// A burst that is answered, and the outlet that is free again.
+type Burst = BoxFuture<'static, Result<(usize, Channel, Answers), PublishError>>;
+
+/// A channel, and what waits for it.
+struct Outlet {
+    /// `None` while a burst is under way.
+    channel: Option<Channel>,
+    /// Bounded by what the worker holds: it has at most one publish for each outcome and dead letter.
+    waiting: VecDeque<Letter>,
+}
 
 pub(super) struct Publisher {
     connection: ConnectionStatus,
-    idle: Vec<Channel>,
-    /// Bounded by what the worker holds: it has at most one publish for each outcome and dead letter.
-    waiting: VecDeque<Letter>,
+    outlets: Vec<Outlet>,
     under_way: FuturesUnordered<Burst>,
 }
 
 impl Publisher {
     pub(super) async fn new(connection: &Connection) -> Result<Self, PublishError> {
-        let mut idle = Vec::with_capacity(CHANNELS);
+        let mut outlets = Vec::with_capacity(CHANNELS);
         for _ in 0..CHANNELS {
             let channel = connection.create_channel().await?;
             channel
                 .confirm_select(ConfirmSelectOptions { nowait: false })
                 .await?;
-            idle.push(channel);
+            outlets.push(Outlet {
+                channel: Some(channel),
+                waiting: VecDeque::new(),
+            });
         }
         Ok(Self {
             connection: connection.status().clone(),
-            idle,
-            waiting: VecDeque::new(),
+            outlets,
             under_way: FuturesUnordered::new(),
         })
     }
 
     pub(super) fn push(&mut self, letter: Letter) {
-        self.waiting.push_back(letter);
+        let outlet = self.outlets.get_mut(outlet(letter.about));
+        if let Some(outlet) = outlet {
+            outlet.waiting.push_back(letter);
+        }
     }
 
     /// Nothing waits, and nothing is unconfirmed.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+        let waiting = |outlet: &Outlet| !outlet.waiting.is_empty();
+        self.under_way.is_empty() && !self.outlets.iter().any(waiting)
     }
 
     /// Publishes what waits, as far as channels are free, and waits for the next burst that is answered; for ever while
     /// there is none. Nothing is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> Result<Answers, PublishError> {
-        while !self.waiting.is_empty()
-            && let Some(channel) = self.idle.pop()
-        {
-            let size = self.waiting.len().min(BURST_MAX);
-            let letters = self.waiting.drain(..size).collect();
-            let connection = self.connection.clone();
-            self.under_way
-                .push(Box::pin(publish(connection, channel, letters)));
+        for (number, outlet) in self.outlets.iter_mut().enumerate() {
+            if !outlet.waiting.is_empty()
+                && let Some(channel) = outlet.channel.take()
+            {
+                let size = outlet.waiting.len().min(BURST_MAX);
+                let letters = outlet.waiting.drain(..size).collect();
+                let connection = self.connection.clone();
+                self.under_way.push(Box::pin(async move {
+                    let answers = publish(connection, &channel, letters).await?;
+                    Ok((number, channel, answers))
+                }));
+            }
         }
         match self.under_way.next().await {
             Some(burst) => {
-                let (channel, answers) = burst?;
-                self.idle.push(channel);
+                let (number, channel, answers) = burst?;
+                if let Some(outlet) = self.outlets.get_mut(number) {
+                    outlet.channel = Some(channel);
+                }
                 Ok(answers)
             }
             None => std::future::pending().await,
@@ -205,14 +229,20 @@ impl Publisher {
     }
 }
 
+/// The number of the outlet that letters about `agent` take.
+fn outlet(agent: Option<Agent>) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(agent);
+    usize::try_from(hash % CHANNELS as u64).unwrap_or_default()
+}
+
 async fn publish(
     connection: ConnectionStatus,
-    channel: Channel,
+    channel: &Channel,
     letters: Vec<Letter>,
-) -> Result<(Channel, Answers), PublishError> {
+) -> Result<Answers, PublishError> {
     let asked: Vec<(Asked, Mark)> = letters.iter().map(|l| (l.asked, l.mark())).collect();
     let confirms = {
-        let mut confirms = pin!(write_all(&channel, letters));
+        let mut confirms = pin!(write_all(channel, letters));
         loop {
             match timeout(CONFIRM_TIMEOUT, &mut confirms).await {
                 Ok(confirms) => break confirms?,
@@ -222,7 +252,7 @@ async fn publish(
             }
         }
     };
-    Ok((channel, answers(asked, confirms)))
+    Ok(answers(asked, confirms))
 }
 
 /// Publishes all, then waits for the confirms in their order: by the time the first has come, most of the others have, and

@@ -70,6 +70,7 @@ impl Encoder {
         let correlation_id = correlation_id(outcome);
         let seconds = outcome.conclusion.completed_at.0.div_euclid(1000);
         Outgoing {
+            agent: outcome.agent,
             routing_key: self.routing_key(outcome),
             body: self.body(outcome),
             message_id: outcome.id.to_string(),

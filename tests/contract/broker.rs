@@ -56,6 +56,7 @@ fn outcome(tell: u64, routing_key: &str) -> Publication {
     Publication::Outcome {
         tell: TellId(tell),
         message: Outgoing {
+            agent: None,
             routing_key: routing_key.to_owned(),
             body: format!("{{\"tell\":{tell}}}").into_bytes(),
             message_id: format!("outcome-{tell}"),

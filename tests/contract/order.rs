@@ -1,5 +1,7 @@
 //! Guards CONTRACT §4 where jobs of one agent meet: rules 3, 5 and 6, and the acknowledgements of rule 8.
 
+use std::collections::BTreeMap;
+
 use clockout::pbx::sim::Verb;
 use serde_json::{Value, json};
 
@@ -184,4 +186,31 @@ async fn a_pause_that_comes_back_takes_nobody_elses_place() {
         end("r", "not_dynamic"),
     ];
     assert_eq!(ends(&mut stage, 3).await, expected);
+}
+
+/// They are published on several channels, among which RabbitMQ keeps no order.
+#[tokio::test]
+async fn what_was_done_for_an_agent_is_told_in_the_order_in_which_it_was_done() {
+    const AGENTS: usize = 200;
+    const EACH: usize = 6;
+    let mut stage = stage().await;
+    let _worker = stage.worker().set("batch.linger", "0s").start().await;
+    let jobs = (0..AGENTS * EACH).map(|number| {
+        let (turn, agent) = (number / AGENTS, number % AGENTS + 1);
+        let action = if turn % 2 == 0 { "remove" } else { "pause" };
+        let queue = (agent % 5 + 1).to_string();
+        json!({"job_id": turn.to_string(), "action": action, "queue": queue, "agent": agent.to_string()})
+    });
+    stage.send_all(jobs).await;
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for outcome in stage.outcomes(AGENTS * EACH).await {
+        if outcome["status"] == "succeeded" {
+            let agent = told.entry(outcome["agent"].to_string()).or_default();
+            agent.push(outcome["job_id"].to_string());
+        }
+    }
+    assert_eq!(told.len(), AGENTS);
+    for (agent, turns) in told {
+        assert!(turns.is_sorted(), "agent {agent}: {turns:?}");
+    }
 }

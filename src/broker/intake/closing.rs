@@ -7,8 +7,9 @@
 //! To know when it has all of it, and that none went back this time, it takes with a prefetch that is used up: then nothing can
 //! be on its way when that consumer is cancelled. And a delivery that is a first one stood behind all that went back.
 //!
-//! Before it cancels at all, it lets the prefetch fill: acknowledgements of a moment ago may have brought hundreds of deliveries on
-//! their way, and of more than 32 that go back at once, RabbitMQ 3 loses the order.
+//! Before it cancels at all, it waits until the queue has answered its acknowledgements: while it owes RabbitMQ's channel more than
+//! 32 answers, the channel keeps back what is to go back. And it lets the prefetch fill: those acknowledgements may have
+//! brought hundreds of deliveries on their way, and of more than 32 that go back at once, RabbitMQ 3 loses the order.
 
 use std::time::Duration;
 
@@ -36,7 +37,9 @@ impl Intake {
         let flows = self.flow.goes_on(Instant::now());
         let mut rest = Vec::new();
         if flows {
-            rest = self.fill(&mut held).await?;
+            rest = answer(self.settle()).await?;
+            count(&mut held, &rest);
+            rest.extend(self.fill(&mut held).await?);
         }
         let last = self.cancel().await?;
         if last.is_empty() && !flows {
