@@ -32,8 +32,11 @@ impl Worker {
                 (Event::BreakerClosed, words.to_owned())
             }
             Order::Flush(queue) => {
-                let agents = self.parts.engine.waiting(queue);
-                let words = format!("queue {queue} is flushed: {agents} agents waited");
+                let agents = match self.parts.engine.waiting(queue) {
+                    1 => "1 agent".to_owned(),
+                    count => format!("{count} agents"),
+                };
+                let words = format!("queue {queue} is flushed: {agents} waited");
                 (Event::Flushed { queue }, words)
             }
         };

@@ -67,7 +67,7 @@ async fn a_flush_lets_what_waits_on_that_queue_leave_at_once() {
     worker.shows("clockout_jobs_held 2").await;
     let flush = r#"{"who": "Sara", "queue": "20000"}"#;
     let said = done(&worker, "flush", flush).await;
-    assert_eq!(said, "queue 20000 is flushed: 1 agents waited");
+    assert_eq!(said, "queue 20000 is flushed: 1 agent waited");
     assert_eq!(stage.outcomes.next().await.json()["queue"], "20000");
     worker
         .shows(r#"clockout_batch_agents_count{action="pause",cause="flush"} 1"#)

@@ -54,6 +54,21 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
 }
 
 #[tokio::test]
+async fn a_worker_that_somebody_paused_is_paused_and_not_in_trouble() {
+    const TOKEN: &str = "a-token-of-this-test";
+    let stage = stage().await;
+    let worker = stage.worker().set("http.actions", "true");
+    let worker = worker.set("http.actions_token", TOKEN).start().await;
+    worker.ready().await;
+    worker.act("pause", TOKEN, r#"{"who": "Sara"}"#).await;
+    worker.answers("/readyz", 503).await;
+    let output = status(&["--url", &worker.url()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = "\npaused\n  no jobs are taken: consuming is paused\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[tokio::test]
 async fn where_no_worker_answers_it_fails_and_says_where_it_asked() {
     let port = free_port();
     let output = status(&["--url", &format!("http://127.0.0.1:{port}")]);

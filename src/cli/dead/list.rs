@@ -148,8 +148,9 @@ impl Listing {
             0 if all == 0 => format!("no letters in `{queue}`"),
             0 => format!("none of {of_all} in `{queue}`"),
             chosen if chosen > self.rows_max && !self.rows.is_empty() => {
+                let shown = self.rows_max;
                 format!(
-                    "{chosen} of {of_all} in `{queue}`; --limit N shows more of them one by one"
+                    "{chosen} of {of_all} in `{queue}`, the oldest {shown} one by one; --limit N shows more"
                 )
             }
             chosen => format!("{chosen} of {of_all} in `{queue}`"),

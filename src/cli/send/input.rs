@@ -9,7 +9,7 @@ use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use clockout::engine::job::{Action, Agent, JobId, PbxQueue, Timestamp};
 use clockout::wire::time::Rfc3339;
 use clockout::worker::Clock;
@@ -28,17 +28,18 @@ const STANDARD_INPUT: &str = "-";
 
 /// A job, or what the jobs of a file have in common.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").args(["agents", "csv", "jsonl"]).required(true)))]
 pub(super) struct InputFlags {
     /// What is to happen; with a file, to the jobs that do not say.
-    #[arg(long, value_name = "ACTION", value_parser = values::action(), required_unless_present_any = ["csv", "jsonl"])]
+    #[arg(long, value_name = "ACTION", value_parser = values::action())]
     action: Option<Action>,
     /// On which PBX queue; with a file, for the jobs that do not say.
-    #[arg(long, value_name = "QUEUE", value_parser = PbxQueue::parse, required_unless_present_any = ["csv", "jsonl"])]
+    #[arg(long, value_name = "QUEUE", value_parser = PbxQueue::parse)]
     queue: Option<PbxQueue>,
     /// To which agent; several make one job for all of them.
     #[arg(
         long = "agent", value_name = "AGENT", value_delimiter = ',', value_parser = Agent::parse,
-        required_unless_present_any = ["csv", "jsonl"], conflicts_with_all = ["csv", "jsonl"]
+        requires_all = ["action", "queue"]
     )]
     agents: Vec<Agent>,
     /// The id of the job, the same when it is sent again; made up unless given.
@@ -55,7 +56,7 @@ pub(super) struct InputFlags {
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     expires_in: Option<Duration>,
     /// Take the jobs from a CSV file; `-` is standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "jsonl")]
+    #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Take the jobs from a file with one JSON object a line; `-` is standard input.
     #[arg(long, value_name = "FILE")]

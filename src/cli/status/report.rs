@@ -43,7 +43,19 @@ pub(super) struct Report {
 
 #[derive(Debug, Deserialize)]
 struct Reason {
+    code: String,
     message: String,
+}
+
+impl Reason {
+    /// For what somebody wanted so.
+    fn wanted(&self) -> Option<&'static str> {
+        match self.code.as_str() {
+            "paused" => Some("paused"),
+            "draining" => Some("stopping"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,11 +145,7 @@ impl Report {
             out,
             "clockout {version}, {worker}, PBX {pbx}, up {uptime:#}"
         )?;
-        let (word, tone) = match (&self.stalled, self.ready) {
-            (Some(_), _) => ("stuck: to be restarted", Tone::Bad),
-            (None, false) => ("in trouble", Tone::Bad),
-            (None, true) => ("all is well", Tone::Good),
-        };
+        let (word, tone) = self.verdict();
         writeln!(out, "{}", painted(word, tone))?;
         let why = self.reasons.iter().map(|reason| &reason.message);
         for why in self.stalled.iter().chain(why) {
@@ -196,6 +204,21 @@ impl Report {
             told.join(", "),
             self.totals.dead_letters
         )
+    }
+
+    fn verdict(&self) -> (&'static str, Tone) {
+        if self.stalled.is_some() {
+            return ("stuck: to be restarted", Tone::Bad);
+        }
+        if self.ready {
+            return ("all is well", Tone::Good);
+        }
+        let wanted: Option<Vec<_>> = self.reasons.iter().map(Reason::wanted).collect();
+        // Of several the worker names the weightiest last.
+        match wanted.as_deref() {
+            Some([.., word]) => (word, Tone::Doubtful),
+            Some([]) | None => ("in trouble", Tone::Bad),
+        }
     }
 
     fn busiest(&self, most: usize) -> Table<4> {

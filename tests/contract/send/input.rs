@@ -150,6 +150,9 @@ async fn wrong_usage_ends_with_2() {
         assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
+    let bare = send(&place, &[]).await;
+    let choice = "<--agent <AGENT>|--csv <FILE>|--jsonl <FILE>>";
+    assert!(bare.stderr.contains(choice), "{bare:?}");
     let long = "r".repeat(257);
     let finished = send(&place, &[&JOB[1..], &["--reason", &long]].concat()).await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
