@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 pub use settings::{Address, Addresses, ClientIdentity, Names, Settings, Tls};
 
-use crate::engine::job::{Epoch, Ticket};
+use crate::engine::job::{Agent, Epoch, Ticket};
 use crate::engine::{Disposition, Published, TellId};
 use crate::wire::{Incoming, Outgoing};
 
@@ -37,6 +37,8 @@ pub enum Publication {
     /// To the dead exchange: the ticket's original body, properties and routing key, plus these headers.
     DeadLetter {
         ticket: Ticket,
+        /// The first that failed; `None` if the message was no valid job.
+        agent: Option<Agent>,
         headers: Vec<(&'static str, String)>,
     },
 }

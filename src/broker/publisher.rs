@@ -1,10 +1,10 @@
 //! Publishes outcomes and dead letters, mandatory and persistent, and says what the broker made of each.
 //!
 //! Works in bursts on several channels, so that one burst is confirmed while the next is written. RabbitMQ keeps the
-//! order of one channel alone, so all outcomes of an agent take the same one, and all dead letters do. A burst is also the
-//! barrier by which a returned message finds its publish: lapin hands a returned message to whichever confirm of the
-//! channel comes next, so only the burst as a whole says truly what was returned. Decides nothing about what follows from
-//! a refusal, and never publishes anything twice.
+//! order of one channel alone, so what is about an agent takes the same one. A burst is also the barrier by which a
+//! returned message finds its publish: lapin hands a returned message to whichever confirm of the channel comes next, so
+//! only the burst as a whole says truly what was returned. Decides nothing about what follows from a refusal, and never
+//! publishes anything twice.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -77,7 +77,7 @@ impl Mark {
 #[derive(Debug)]
 pub(super) struct Letter {
     asked: Asked,
-    /// Letters about the same are published in their order; dead letters, which may be about several, among themselves.
+    /// What is about the same is published in its order.
     about: Option<Agent>,
     exchange: ShortString,
     routing_key: ShortString,
@@ -116,7 +116,7 @@ impl Letter {
     /// A dead letter: the original message with `headers` added (CONTRACT §6).
     pub(super) fn dead(
         exchange: &ShortString,
-        ticket: Ticket,
+        (ticket, about): (Ticket, Option<Agent>),
         held: &Held,
         headers: Vec<(&'static str, String)>,
     ) -> Self {
@@ -126,7 +126,7 @@ impl Letter {
             .with_headers(extended(original, headers));
         Self {
             asked: Asked::Bury(ticket),
-            about: None,
+            about,
             exchange: exchange.clone(),
             routing_key: held.routing_key.clone(),
             properties,
@@ -394,7 +394,7 @@ mod tests {
         };
         let letter = Letter::dead(
             &"clockout.dead".into(),
-            TICKET,
+            (TICKET, None),
             &held,
             vec![("clockout-code", "malformed_json".to_owned())],
         );
@@ -422,7 +422,7 @@ mod tests {
                 .with_user_id("crm".into()),
             routing_key: ShortString::default(),
         };
-        let letter = Letter::dead(&"clockout.dead".into(), TICKET, &held, Vec::new());
+        let letter = Letter::dead(&"clockout.dead".into(), (TICKET, None), &held, Vec::new());
         assert_eq!(letter.properties.expiration(), &None);
         assert_eq!(letter.properties.user_id(), &None);
     }

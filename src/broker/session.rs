@@ -278,9 +278,14 @@ impl Session {
                     self.publisher
                         .push(Letter::outcome(&self.results_exchange, tell, message));
                 }
-                Publication::DeadLetter { ticket, headers } => {
+                Publication::DeadLetter {
+                    ticket,
+                    agent,
+                    headers,
+                } => {
                     if let Some(held) = self.receipts.held(ticket) {
-                        let letter = Letter::dead(&self.dead_exchange, ticket, held, headers);
+                        let of = (ticket, agent);
+                        let letter = Letter::dead(&self.dead_exchange, of, held, headers);
                         self.publisher.push(letter);
                     }
                 }

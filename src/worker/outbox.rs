@@ -32,6 +32,7 @@ impl Note {
             },
             Self::Bury { ticket, letter } => Publication::DeadLetter {
                 ticket,
+                agent: letter.agents.first().copied(),
                 headers: dead_letter::headers(&letter),
             },
         }

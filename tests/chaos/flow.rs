@@ -126,6 +126,7 @@ impl Flow {
                 sleep(BEAT).await;
             }
         }
+        self.record.lose();
         let missed = self.record.missed();
         for numbers in missed.chunks(BURST_MAX) {
             let messages: Vec<Message> = {

@@ -151,7 +151,7 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
     }
     // A job that a crash brought back may end otherwise the second time.
     let is_buried = |told: &Told| ["failed", "unknown", "invalid"].contains(&told.status.as_str());
-    if sent.letters == 0 && told.iter().any(is_buried) {
+    if sent.letters == 0 && !sent.is_lost && told.iter().any(is_buried) {
         let what = format!("{job:?}: {told:?}");
         broken.push(Broken::new(Promise::DeadLetter, what));
     }

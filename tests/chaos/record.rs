@@ -44,6 +44,9 @@ pub struct Sent {
     pub letters: usize,
     /// Whether it waits in a jobs queue after the end of all workers.
     pub is_left: bool,
+    /// Whether jobs queues were deleted when all its outcomes were told and its dead letter, if it is owed one, was not heard
+    /// of: nobody sends such a job again, and RabbitMQ has none to deliver again.
+    pub is_lost: bool,
 }
 
 /// What was told of one agent of one job.
@@ -169,6 +172,14 @@ impl Record {
         }
     }
 
+    /// Takes note that jobs queues are gone, with what was in them.
+    pub fn lose(&self) {
+        let mut inner = self.look();
+        for sent in &mut inner.sent {
+            sent.is_lost |= !sent.is_untold() && sent.letters == 0;
+        }
+    }
+
     /// The numbers of the jobs that lack outcomes; and of all later ones of their agents, so that order holds when
     /// they are sent again.
     pub fn missed(&self) -> Vec<usize> {
@@ -283,6 +294,7 @@ impl Sent {
             told: (0..slots).map(|_| Told::default()).collect(),
             letters: 0,
             is_left: false,
+            is_lost: false,
         }
     }
 

@@ -164,6 +164,7 @@ async fn a_dead_letter_is_the_original_message_with_headers_added() {
     assert_eq!(job.body, Bytes::from_static(b"\xff not json"));
     let letter = |ticket| Publication::DeadLetter {
         ticket,
+        agent: None,
         headers: vec![("clockout-code", "malformed_json".to_owned())],
     };
     side.publish(vec![letter(job.ticket)]).await;
