@@ -79,7 +79,15 @@ const DOORS: [Door; 8] = [
     ("backoff::", &["src/engine/retry.rs"]),
     ("axum::", &["src/admin"]),
     ("std::env::", &["src/settings"]),
-    ("std::fs", &["src/settings", "src/cli/send/input.rs"]),
+    (
+        "std::fs",
+        &[
+            "src/settings",
+            "src/cli/send/input.rs",
+            // Nothing but tests, of the pages.
+            "src/cli/examples.rs",
+        ],
+    ),
     ("anyhow::", &["src/cli"]),
 ];
 

@@ -111,11 +111,25 @@ fn there_is_a_manual_page_for_each_command() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(shown(&["man", folder.path().to_str().unwrap()], &[]), "");
     let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-    assert!(page("clockout.1").contains("clockout\\-check(1)"));
-    let check = page("clockout-check.1");
-    for words in ["Changes nothing", "clockout check \\-\\-config"] {
-        assert!(check.contains(words), "{words} in {check}");
+    let mut names = vec!["clockout.1".to_owned()];
+    let mut read = 0;
+    while let Some(name) = names.pop() {
+        let text = page(&name);
+        assert!(
+            text.contains(".SH EXTRA\nExample"),
+            "{name} shows no example: {text}"
+        );
+        // The pages of the commands below are named as `clockout\-check(1)`.
+        let below = text
+            .split_whitespace()
+            .filter_map(|word| word.strip_suffix("(1)"));
+        names.extend(below.map(|page| page.replace('\\', "") + ".1"));
+        read += 1;
     }
+    let written = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(read, written, "each page is named by the one above");
+    assert!(page("clockout-dead-replay.1").contains("clockout dead replay \\-\\-code"));
+    assert!(page("clockout-check.1").contains("Changes nothing"));
     let output = run(&["man", "/nonexistent"], &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(output.stderr).contains("/nonexistent"));
