@@ -24,6 +24,13 @@ async fn done(worker: &Worker, action: &str, body: &str) -> String {
     done["done"].as_str().unwrap().to_owned()
 }
 
+/// The log has this line, and it says who wanted it.
+fn logged(worker: &Worker, words: &str) {
+    let expected = format!("{words}, as Sara asked from 127.0.0.1:");
+    let log = worker.log();
+    assert!(log.contains(&expected), "no {expected:?} in\n{log}");
+}
+
 #[tokio::test]
 async fn a_paused_worker_leaves_jobs_in_rabbitmq_until_it_is_resumed() {
     let mut stage = stage().await;
@@ -50,11 +57,8 @@ async fn a_paused_worker_leaves_jobs_in_rabbitmq_until_it_is_resumed() {
     assert_eq!(done(&worker, "resume", SARA).await, "consuming is resumed");
     assert_eq!(stage.outcomes.next().await.json()["job_id"], "meanwhile");
     worker.ready().await;
-    let log = worker.log();
-    assert!(
-        log.contains("consuming is paused; what is held goes on, as Sara asked from 127.0.0.1:"),
-        "{log}"
-    );
+    logged(&worker, "consuming is paused; what is held goes on");
+    logged(&worker, "consuming is resumed");
 }
 
 #[tokio::test]
@@ -74,6 +78,7 @@ async fn a_flush_lets_what_waits_on_that_queue_leave_at_once() {
         .await;
     worker.shows("clockout_jobs_held 1").await;
     assert_eq!(stage.calls().len(), 1);
+    logged(&worker, &said);
 }
 
 #[tokio::test]
@@ -89,6 +94,7 @@ async fn an_open_breaker_that_is_told_to_close_calls_at_once() {
     let said = done(&worker, "close-breaker", SARA).await;
     assert_eq!(said, "the breaker is closed, calls are made again");
     assert_eq!(stage.outcomes.next().await.json()["code"], "applied");
+    logged(&worker, &said);
     let said = done(&worker, "close-breaker", SARA).await;
     assert_eq!(said, "the breaker was closed already");
 }

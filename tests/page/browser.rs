@@ -116,7 +116,7 @@ impl Browser {
 
     /// Writes into a field, in place of what is there.
     pub async fn fill(&self, name: &str, text: &str) {
-        let field = self.named(name).await;
+        let field = self.found(&format!("[name={name}]")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
@@ -127,12 +127,15 @@ impl Browser {
             "!document.getElementsByName('{name}')[0].disabled"
         ))
         .await;
-        self.named(name).await.click().await.unwrap();
+        self.click_on(&format!("[name={name}]")).await;
     }
 
-    async fn named(&self, name: &str) -> Element {
-        let field = format!("[name={name}]");
-        self.client.find(Locator::Css(&field)).await.unwrap()
+    pub async fn click_on(&self, selector: &str) {
+        self.found(selector).await.click().await.unwrap();
+    }
+
+    async fn found(&self, selector: &str) -> Element {
+        self.client.find(Locator::Css(selector)).await.unwrap()
     }
 
     /// Presses keys in what has the focus.
