@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{self, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use clockout::admin::{self, Actions, Health, View};
@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let (settings, reader) = Reader::start(arguments.common.into())?;
     let log = telemetry::init(&settings.log)?;
+    for misfit in settings.misfits() {
+        warn!("{misfit}");
+    }
     super::runtime()?.block_on(async {
         let stop = Stop::default();
         let (change, changes) = mpsc::channel(1);

@@ -22,7 +22,9 @@ pub struct Report {
     pbx_calls: usize,
     /// From the end of the last fault and job until everything was told.
     longest_settling_ms: u128,
-    /// Agents whose order was broken where one worker took over from another or a shard was deleted.
+    /// Seeds in which order must hold, and an agent told as done must be done.
+    judged: usize,
+    /// Agents for whom that did not hold in the other seeds, where one worker took over from another or a shard was deleted.
     handed_over: usize,
     /// How often each promise was broken.
     broken: BTreeMap<String, usize>,
@@ -51,8 +53,8 @@ pub struct Findings {
     pub settling: Duration,
     pub struck: Vec<Struck>,
     pub broken: Vec<Broken>,
-    /// Agents whose order was broken where one worker took over from another or a shard was deleted.
-    pub handed_over: usize,
+    /// Agents whose order or end was not as it should be; `None`: they are judged, and among the broken promises.
+    pub handed_over: Option<usize>,
     /// What the workers wrote.
     pub logs: String,
 }
@@ -77,6 +79,7 @@ impl Report {
             outcomes: 0,
             pbx_calls: 0,
             longest_settling_ms: 0,
+            judged: 0,
             handed_over: 0,
             broken: Promise::ALL.map(|promise| (promise.to_string(), 0)).into(),
             faults: BTreeMap::new(),
@@ -90,7 +93,10 @@ impl Report {
         self.outcomes += findings.outcomes;
         self.pbx_calls += findings.pbx_calls;
         self.longest_settling_ms = self.longest_settling_ms.max(findings.settling.as_millis());
-        self.handed_over += findings.handed_over;
+        match findings.handed_over {
+            Some(agents) => self.handed_over += agents,
+            None => self.judged += 1,
+        }
         for broken in &findings.broken {
             *self.broken.entry(broken.promise.to_string()).or_default() += 1;
         }
@@ -130,8 +136,9 @@ impl fmt::Display for Report {
             ("outcomes owed", self.agents),
             ("outcomes told", self.outcomes),
             ("PBX calls", self.pbx_calls),
+            ("seeds in which order and end are judged", self.judged),
             (
-                "agents whose order a hand-over or a lost shard broke",
+                "in the others, agents for whom a hand-over or a lost shard broke either",
                 self.handed_over,
             ),
         ] {

@@ -169,12 +169,11 @@ impl Stage<'_> {
             .await;
         let record = record.look();
         broken.extend(oracle::judge(&record, &pbx));
-        let mut handed_over = 0;
-        if !schedule.hands_over_in_order() {
+        let handed_over = (!schedule.hands_over_in_order()).then(|| {
             let all = broken.len();
             broken.retain(|broken| !matches!(broken.promise, Promise::Order | Promise::Effect));
-            handed_over = all - broken.len();
-        }
+            all - broken.len()
+        });
         Findings {
             jobs: record.sent.len(),
             agents: record.owed(),

@@ -1,8 +1,9 @@
 //! What the PBX was asked for each agent, beside what was told of it: order, effects, and calls for nothing.
 //!
 //! A crash may repeat what was not acknowledged, from some job of the agent on, but never an earlier job alone. So what an
-//! agent's calls must show is its jobs in their order, with runs of one action taken as one; and the last call is that of
-//! the last job.
+//! agent's calls must show is its jobs in their order, with runs of one action taken as one; the last call is that of the
+//! last job; and no pause comes before the removes that were asked for before the first pause. (A remove may come before
+//! an earlier pause: it replaced that, until a crash brought both back.)
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,7 @@ fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member
         .filter(|(_, told)| told.codes.iter().any(|code| is_answered(code)))
         .map(|(sent, _)| sent.job.action)
         .collect();
-    if !is_within(&in_runs(&answered), &in_runs(calls)) {
+    if !is_within(&in_runs(&answered), &in_runs(calls)) || pauses_too_early(story, calls) {
         broken.push(Promise::Order);
     }
     // What was tried and not answered may have reached the PBX or not.
@@ -76,6 +77,14 @@ fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member
         broken.push(Promise::Effect);
     }
     broken
+}
+
+/// Whether the first call is a pause, though a remove was asked for before the first pause and is carried out, too.
+fn pauses_too_early(story: &[(&Sent, &Told)], calls: &[Action]) -> bool {
+    let is_pause = |(sent, _): &&(&Sent, &Told)| sent.job.action == Action::Pause;
+    let mut before = story.iter().take_while(|chapter| !is_pause(chapter));
+    let removes = before.any(|(_, told)| told.codes.iter().all(|code| is_answered(code)));
+    removes && calls.first() == Some(&Action::Pause)
 }
 
 /// In words.
@@ -130,4 +139,42 @@ fn is_within(actions: &[Action], calls: &[Action]) -> bool {
     actions
         .iter()
         .all(|action| calls.any(|call| call == action))
+}
+
+#[test]
+fn a_pause_before_an_earlier_remove_is_seen_and_a_remove_that_replaced_a_pause_is_no_fault() {
+    let applied = |action| {
+        let job = Job {
+            number: 0,
+            kind: Kind::Sound,
+            action,
+            queue: "1".to_owned(),
+            agents: vec!["1".to_owned()],
+        };
+        let told = Told {
+            codes: ["applied".to_owned()].into(),
+            status: "succeeded".to_owned(),
+            attempts: 1,
+            times: 1,
+            ..Told::default()
+        };
+        (Sent::new(job, "id"), told)
+    };
+    let judged = |jobs: [Action; 2], calls: &[Action]| {
+        let jobs = jobs.map(applied);
+        let story: Vec<_> = jobs.iter().map(|(sent, told)| (sent, told)).collect();
+        let member = Member {
+            member: false,
+            paused: true,
+        };
+        judge_agent(&story, calls, Some(member))
+    };
+    let (pause, remove) = (Action::Pause, Action::Remove);
+    assert!(judged([remove, pause], &[remove, pause]).is_empty());
+    assert_eq!(judged([remove, pause], &[pause]), [Promise::Order]);
+    assert_eq!(
+        judged([remove, pause], &[pause, remove, pause]),
+        [Promise::Order]
+    );
+    assert!(judged([pause, remove], &[remove, pause, remove]).is_empty());
 }

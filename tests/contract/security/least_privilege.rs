@@ -16,6 +16,19 @@ const DECLARES: [&str; 3] = [
 /// Of a worker that finds it standing.
 const CHECKS: [&str; 3] = ["^$", r"^clockout\.(results|dead)$", r"^clockout\.jobs$"];
 
+/// The same with `jobs.shards`.
+const DECLARES_SHARDS: [&str; 3] = [
+    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
+    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
+    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
+];
+
+const CHECKS_SHARDS: [&str; 3] = [
+    "^$",
+    r"^clockout\.(results|dead)$",
+    r"^clockout\.jobs(\.shard-\d+)?$",
+];
+
 /// Of a producer.
 const PRODUCES: [&str; 3] = ["^$", r"^clockout\.jobs$", "^$"];
 
@@ -99,6 +112,30 @@ async fn the_documented_rights_are_enough_and_no_more_than_that() {
         lapin::BasicProperties::default(),
     );
     forbidden("checks", published.await.unwrap().await.map(drop));
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_for_shards() {
+    let node = Node::start_for_shards();
+    let mut stage = Stage::at(node.place()).await;
+    for (name, rights, declare) in [
+        ("declares", DECLARES_SHARDS, "true"),
+        ("checks", CHECKS_SHARDS, "false"),
+    ] {
+        let worker = stage
+            .worker()
+            .set("amqp.url", &user(&node, name, rights).url);
+        let worker = worker.set("jobs.shards", "3");
+        let mut worker = worker.set("topology.declare", declare).start().await;
+        let jobs = (1..=12)
+            .map(|queue: u32| json!({"action": "pause", "queue": queue.to_string(), "agent": "1"}));
+        stage.send_all(jobs).await;
+        for outcome in stage.outcomes(12).await {
+            assert_eq!(outcome["code"], "applied", "{name}: {outcome}");
+        }
+        worker.signal("TERM");
+        assert_eq!(worker.ended().await.code(), Some(0), "{name}");
+    }
 }
 
 fn forbidden(user: &str, done: lapin::Result<()>) {

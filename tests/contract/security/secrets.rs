@@ -11,6 +11,7 @@ const API_KEY: &str = "hush-api-key";
 const USERNAME: &str = "hush-user";
 const PASSWORD: &str = "hush-word";
 const TRACES_KEY: &str = "hush-traces-key";
+const ACTIONS_TOKEN: &str = "hush-actions-token";
 
 /// Everything, also what libraries say.
 const EVERYTHING: &str = "trace,lapin=trace,reqwest=trace,hyper=trace,rustls=trace";
@@ -18,7 +19,14 @@ const EVERYTHING: &str = "trace,lapin=trace,reqwest=trace,hyper=trace,rustls=tra
 /// Each secret, and what it looks like in an HTTP header.
 fn secrets() -> Vec<String> {
     let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
-    let plain = [BROKER_PASSWORD, API_KEY, PASSWORD, TRACES_KEY].map(str::to_owned);
+    let plain = [
+        BROKER_PASSWORD,
+        API_KEY,
+        PASSWORD,
+        TRACES_KEY,
+        ACTIONS_TOKEN,
+    ]
+    .map(str::to_owned);
     plain.into_iter().chain([basic]).collect()
 }
 
@@ -42,11 +50,18 @@ fn loud(stage: &Stage) -> WorkerSetup {
             "traces.headers",
             &format!("authorization: Bearer {TRACES_KEY}"),
         )
+        .set("http.actions", "true")
+        .set("http.actions_token", ACTIONS_TOKEN)
         .set("log.filter", EVERYTHING)
         .environment("RUST_BACKTRACE", "full")
 }
 
 async fn check_all(worker: &Worker) {
+    for (token, status) in [(ACTIONS_TOKEN, 200), ("hush-wrong", 401)] {
+        let answer = worker.act("resume", token, r#"{"who": "Sara"}"#).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        check("the answer to an action", &answer.body);
+    }
     for path in ["/livez", "/readyz", "/status", "/metrics"] {
         let answer = worker.get(path).await.unwrap();
         check(path, &answer.body);
