@@ -57,6 +57,9 @@ const ADDRESSES: [&str; 4] = ["amqp.url", "amqp.url_file", "amqp.urls", "amqp.ur
 #[derive(Debug)]
 pub(super) struct Keys(BTreeMap<String, Kind>);
 
+/// Most of a key that is compared with others: no known one is longer, and the effort grows with its length.
+const COMPARED_CHARS_MAX: usize = 64;
+
 impl Keys {
     /// The keys of a tree of defaults.
     pub(super) fn of(defaults: &Value) -> Self {
@@ -113,11 +116,13 @@ impl Keys {
         Some((key, *kind))
     }
 
-    /// The known key that is written most like this one.
+    /// The known key that is written most like this one, or like its start.
     pub(super) fn nearest(&self, key: &str) -> &str {
-        let likeness = |known: &&String| strsim::normalized_damerau_levenshtein(known, key);
-        let by_likeness = |a: &&String, b: &&String| likeness(a).total_cmp(&likeness(b));
-        self.0.keys().max_by(by_likeness).map_or("", String::as_str)
+        let start: String = key.chars().take(COMPARED_CHARS_MAX).collect();
+        let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, &start);
+        let keys = self.0.keys().map(|known| (likeness(known), known.as_str()));
+        let nearest = keys.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        nearest.map_or("", |(_, known)| known)
     }
 }
 
