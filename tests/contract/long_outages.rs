@@ -1,12 +1,15 @@
-//! Guards CONTRACT §3 over hours: a PBX that refuses everything for so long that RabbitMQ loses its patience with the jobs
-//! held. RabbitMQ's half hour is a second here, so minutes stand for days.
+//! Guards CONTRACT §3 over hours: a PBX that refuses everything, or is not there, for so long that RabbitMQ loses its
+//! patience with the jobs held. RabbitMQ's half hour is a second here, so minutes stand for days.
 
+use std::net::SocketAddr;
+
+use clockout::pbx::sim::{Options, Sim};
 use futures_util::StreamExt as _;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::support::{Node, Rabbit, Stage, Worker, poll, within};
+use crate::support::{Node, Rabbit, Stage, Worker, WorkerSetup, free_port, poll, within};
 
 const JOBS: u32 = 20;
 
@@ -29,10 +32,9 @@ fn impatient_node() -> Node {
     node
 }
 
-async fn worker(stage: &Stage) -> Worker {
+fn worker(stage: &Stage) -> WorkerSetup {
     let worker = stage.worker().set("jobs.max_age", "0s");
-    let worker = worker.set("breaker.cooldown_max", "200ms");
-    worker.start().await
+    worker.set("breaker.cooldown_max", "200ms")
 }
 
 /// How often RabbitMQ has taken the jobs back so far.
@@ -56,7 +58,7 @@ async fn however_long_the_pbx_refuses_no_job_is_lost_and_the_first_goes_within_a
     let node = impatient_node();
     let mut stage = Stage::at(node.place()).await;
     stage.faults(json!([{"effect": {"call": {"status": {"code": 401}}}}]));
-    let worker = worker(&stage).await;
+    let worker = worker(&stage).start().await;
     let mut late = job(100);
     late["expires_at"] = json!(jiff::Timestamp::now().to_string());
     stage.send_all((0..JOBS).map(job).chain([late])).await;
@@ -83,11 +85,29 @@ async fn however_long_the_pbx_refuses_no_job_is_lost_and_the_first_goes_within_a
 }
 
 #[tokio::test]
+async fn however_long_the_pbx_is_not_there_no_job_is_lost_and_none_uses_up_its_attempts() {
+    let node = impatient_node();
+    let mut stage = Stage::at(node.place()).await;
+    let port = free_port();
+    let worker = worker(&stage).set("pbx.base_url", &format!("http://127.0.0.1:{port}"));
+    let worker = worker.start().await;
+    stage.send_all((0..JOBS).map(job)).await;
+    outlast(&worker).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let _pbx = Sim::start(address, Options::default()).await.unwrap();
+    for outcome in stage.outcomes(20).await {
+        assert_eq!(outcome["code"], "applied", "{outcome}");
+    }
+    assert!(stage.dead.rest().await.is_empty());
+    worker.ready().await;
+}
+
+#[tokio::test]
 async fn waiting_costs_a_delivery_only_where_rabbitmq_takes_the_jobs_back() {
     let node = impatient_node();
     let stage = Stage::at(node.place()).await;
     stage.faults(json!([{"effect": {"call": {"status": {"code": 401}}}}]));
-    let mut worker = worker(&stage).await;
+    let mut worker = worker(&stage).start().await;
     stage.send_all((0..JOBS).map(job)).await;
     outlast(&worker).await;
     let taken_back = timeouts(&worker).await.unwrap();
