@@ -112,8 +112,12 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: Settings) -> Self {
         Self {
-            engine: Engine::new(settings(), 7),
+            engine: Engine::new(settings, 7),
             now: Duration::ZERO,
             epoch: Epoch(1),
             last_tag: 0,
@@ -494,4 +498,42 @@ fn the_parts_of_a_refused_batch_hold_no_more_agents_than_the_settings_allow_by_t
     }
     let called = run.calls[1..].iter().flat_map(|batch| batch.agents());
     assert_eq!((run.calls.len(), called.count()), (4, 3));
+}
+
+/// RabbitMQ sends no more than prefetch, so a call that waited for more would wait for ever.
+#[test]
+fn whatever_the_settings_a_worker_whose_prefetch_is_used_up_goes_on() {
+    let number = |number| NonZeroUsize::new(number).expect("not 0");
+    for prefetch in [1, 2, 7, 100, 1_000] {
+        for (max_agents, linger_s, queues) in [(1, 0), (50, 3_600), (500, 3_600)]
+            .into_iter()
+            .flat_map(|(agents, linger)| [1, 100].map(|queues| (agents, linger, queues)))
+        {
+            let mut run = Run::with(Settings {
+                prefetch: number(prefetch),
+                max_agents: number(max_agents),
+                linger: Duration::from_secs(linger_s),
+                ..settings()
+            });
+            let enough = 3 * prefetch;
+            for moment in 0.. {
+                assert!(
+                    moment < 2 * enough + 1_000,
+                    "prefetch {prefetch}, max_agents {max_agents}, linger {linger_s} s, {queues} queues: {} of {enough} done",
+                    run.acknowledged
+                );
+                while run.held.len() < prefetch {
+                    let next = usize::try_from(run.last_tag).expect("small");
+                    let agent = u8::try_from(next / queues % 200).expect("small");
+                    let queue = u8::try_from(next % queues).expect("small");
+                    run.deliver(job(next, Action::Pause, queue, &[agent]), false);
+                }
+                if run.acknowledged >= enough {
+                    break;
+                }
+                run.answer(Answer::Done);
+                run.wait(Duration::from_millis(1));
+            }
+        }
+    }
 }
