@@ -66,6 +66,30 @@ async fn deliveries_that_stop_unheard_are_missed_and_come_again_over_new_connect
     assert_eq!(stage.calls().len(), 4);
 }
 
+/// Between outcome and acknowledgement: no confirm, so no acknowledgement.
+#[tokio::test]
+async fn a_worker_killed_between_outcome_and_acknowledgement_leaves_the_job_to_be_told_again() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    let mut killed = worker.set("watchdog.patience", "1h").start().await;
+    killed.ready().await;
+    filter.swallow(&[BASIC_ACK]);
+    let mut job = job(1);
+    job["job_id"] = json!("j");
+    let first = stage.perform(job).await;
+    killed.signal("KILL");
+    killed.ended().await;
+
+    filter.swallow(&[]);
+    let next = stage.worker().start().await;
+    let again = stage.outcomes.next().await.json();
+    assert_eq!(again["outcome_id"], first["outcome_id"]);
+    next.shows("clockout_jobs_settled_total{disposition=\"ack\"} 1")
+        .await;
+    assert!(stage.outcomes.rest().await.is_empty());
+    assert_eq!(stage.rabbit.depth(&stage.place.names.jobs).await, Some(0));
+}
+
 #[tokio::test]
 async fn confirms_that_never_come_are_missed_and_the_outcome_is_told_again() {
     let mut stage = stage().await;
