@@ -182,7 +182,8 @@ impl<'c> Letters<'c> {
             shelf.close().await?;
         }
         let kept = self.seen.saturating_sub(self.taken);
-        Ok(returned(&self.asking, &self.queue, kept).await?)
+        let others = self.standing.other_consumers;
+        Ok(returned(&self.asking, &self.queue, kept, others).await?)
     }
 
     async fn put_away(&mut self) -> Result<(), Why> {
@@ -240,12 +241,14 @@ impl<'c> Letters<'c> {
     }
 }
 
-/// Waits until so many letters are in the queue. RabbitMQ answers that a channel is closed before its queues have heard of
-/// it, and what comes back then is missing from the next count.
-async fn returned(channel: &Channel, queue: &str, letters: u32) -> Result<(), Why> {
+/// Waits until so many letters are in the queue, or, if others were there who may take them, until our consumers are gone.
+/// RabbitMQ answers that a channel is closed before its queues have heard of it: until then they count its consumers, even
+/// the cancelled ones, and what comes back is missing from the count.
+async fn returned(channel: &Channel, queue: &str, letters: u32, others: u32) -> Result<(), Why> {
     for _ in 0..RETURN_WAITS_MAX {
         let standing = ask(channel, queue).await?;
-        if standing.letters >= letters || standing.other_consumers > 0 {
+        let only_others_read = (1..=others).contains(&standing.other_consumers);
+        if standing.letters >= letters || only_others_read {
             break;
         }
         sleep(RETURN_WAIT).await;
