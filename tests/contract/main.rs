@@ -30,6 +30,7 @@ mod broker;
 mod check;
 mod dead_letters;
 mod demo;
+mod documented;
 mod gathering;
 mod harness;
 mod jobs;

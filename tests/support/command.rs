@@ -37,7 +37,12 @@ pub struct Running {
 impl Invocation {
     /// The command and its arguments, for what stands at this place on the broker.
     pub fn at(place: &Place, arguments: &[&str]) -> Invocation {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clockout"));
+        Invocation::of(env!("CARGO_BIN_EXE_clockout"), place, arguments)
+    }
+
+    /// Any program, whose own commands of `clockout` are for that place.
+    pub fn of(program: &str, place: &Place, arguments: &[&str]) -> Invocation {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
@@ -55,14 +60,22 @@ impl Invocation {
         Invocation { command, input }
     }
 
-    /// The same on a terminal, to which both its outputs go.
+    /// The same on a terminal, to which both its outputs go. What is typed does not show.
     pub fn on_a_terminal(self) -> Invocation {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let quoted = words.map(|word| format!("'{}'", word.to_str().expect("plain text")));
         let line = quoted.collect::<Vec<_>>().join(" ");
         let mut command = Command::new("script");
         command
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .args([
+                "--quiet",
+                "--return",
+                "--echo",
+                "never",
+                "--command",
+                &line,
+                "/dev/null",
+            ])
             .env_clear()
             .envs(self.command.get_envs().filter_map(|(k, v)| Some((k, v?))))
             .env("TERM", "xterm")
@@ -150,18 +163,15 @@ impl Running {
         rest
     }
 
-    /// Waits until standard error has a line with this text.
-    pub async fn says(&mut self, text: &str) {
-        loop {
-            let line = within(
-                format_args!("{text:?} on standard error"),
-                self.stderr.recv(),
-            )
-            .await;
-            if line.expect("standard error goes on").contains(text) {
-                return;
-            }
+    /// Waits until standard error has a line with this text; what it said up to there.
+    pub async fn says(&mut self, text: &str) -> String {
+        let mut said = String::new();
+        while !said.contains(text) {
+            let waiting = format_args!("{text:?} on standard error");
+            let line = within(waiting, self.stderr.recv()).await;
+            said += &(line.expect("standard error goes on") + "\n");
         }
+        said
     }
 
     /// Reads its standard output no further: whoever writes to it then finds the pipe closed.

@@ -1,0 +1,210 @@
+//! Plays the sessions that a page shows, each on a terminal of its own, and holds what was printed against the page.
+//!
+//! What is another at each run (ids, times, ages) counts as the same, and so does the width of columns.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::support::{Invocation, Place, Running};
+
+/// A pattern of what differs from run to run, and what stands for it.
+type Mask = (Regex, &'static str);
+
+static MASKS: LazyLock<Vec<Mask>> = LazyLock::new(|| {
+    [
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
+        (r"\b([0-9a-f]{32}|[0-9a-f]{12})\b", "ID"),
+        (r"\d{4}-\d\d-\d\dT[\d:.]+Z|\w{3}, \d\d .* GMT", "TIME"),
+        (r"\b\d+(ms|[smh])\b|(_ms.:)\d+", "${2}TIME"),
+        // Each version of RabbitMQ counts something else.
+        (r"(?m)^  x-.*\n", ""),
+        (r"[─═]+", "─"),
+        // A command that goes on is begun in a pipe, where there are tabs in place of columns.
+        (r"[ \t]+", " "),
+    ]
+    .map(|(pattern, stands)| (Regex::new(pattern).unwrap(), stands))
+    .into()
+});
+
+/// A page, by its path from the top.
+pub(super) struct Page {
+    name: &'static str,
+    text: String,
+}
+
+/// Where sessions are typed.
+pub(super) struct Desk {
+    place: Place,
+    /// The current folder, with the files that the pages speak of.
+    folder: TempDir,
+    /// What a page shows, and what stands for it here.
+    here: Vec<(String, String)>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Page {
+    pub(super) fn read(name: &'static str) -> Page {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let text = fs::read_to_string(path).unwrap();
+        Page { name, text }
+    }
+
+    /// All sessions, in their order: so many, and none more.
+    pub(super) fn sessions<const N: usize>(&self) -> [&str; N] {
+        let blocks = self.blocks("console");
+        let count = blocks.len();
+        let sessions = blocks.try_into();
+        sessions.unwrap_or_else(|_| panic!("{}: {count} sessions, not {N}", self.name))
+    }
+
+    /// What stands in the blocks of a language.
+    pub(super) fn blocks(&self, language: &str) -> Vec<&str> {
+        let fenced = self.text.split("\n```").skip(1).step_by(2);
+        fenced
+            .filter_map(|block| block.split_once('\n'))
+            .filter_map(|(found, block)| (found == language).then_some(block))
+            .collect()
+    }
+}
+
+impl Desk {
+    /// With a PBX that listens at this address, or is about to.
+    pub(super) fn at(place: &Place, pbx: &str) -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        symlink(top.join("examples"), folder.path().join("examples")).unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_clockout")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
+        let names = &place.names;
+        let here = [
+            (
+                "127.0.0.1:8088",
+                pbx.trim_start_matches("http://").to_owned(),
+            ),
+            ("clockout.jobs", names.jobs.clone()),
+            ("clockout.results", names.results.clone()),
+            ("clockout.dead", names.dead.clone()),
+        ];
+        Desk {
+            place: place.clone(),
+            folder,
+            here: here.map(|(shown, here)| (shown.to_owned(), here)).into(),
+            environment: BTreeMap::new(),
+        }
+        .with("PATH", &path)
+        .with("HOME", &env::var("HOME").unwrap_or_default())
+        .with("NO_COLOR", "1")
+    }
+
+    /// With this variable of the environment.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Desk {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Puts the files there whose contents a session shows.
+    pub(super) fn lay(&self, session: &str) {
+        for shown in session.split("$ cat ").skip(1) {
+            let (name, rest) = shown.split_once('\n').unwrap();
+            let content = rest.split("\n$ ").next().unwrap();
+            fs::write(self.folder.path().join(name), format!("{content}\n")).unwrap();
+        }
+    }
+
+    /// Types a session to its end; what is printed must be what it shows.
+    pub(super) async fn play(&self, session: &str) {
+        self.lay(session);
+        let typed = self.typed(session).finished().await;
+        assert!(typed.stderr.is_empty(), "{typed:?}");
+        let printed = typed.stdout.replace("\r\n", "\n");
+        let printed = printed.replace("[y/N] ", "[y/N] y\n");
+        let shown = session.replace("\n$ ", "\n");
+        self.hold(&printed, shown.trim_start_matches("$ "));
+    }
+
+    /// Begins the one command of a session, which does not end by itself, in a pipe.
+    pub(super) fn begin(&self, session: &str) -> Running {
+        let command = self.here(&commands(session));
+        let words = shlex::split(&command).unwrap();
+        let folder = self.folder.path().to_str().unwrap();
+        let words = ["--chdir", folder]
+            .into_iter()
+            .chain(words.iter().map(String::as_str));
+        let words: Vec<&str> = words.collect();
+        self.invoked("env", &words).start()
+    }
+
+    /// Holds what was printed against what is shown.
+    pub(super) fn hold(&self, printed: &str, shown: &str) {
+        let mut printed = printed.to_owned();
+        for (shown, here) in &self.here {
+            printed = printed.replace(here, shown);
+        }
+        assert_eq!(
+            masked(printed.trim_end()),
+            masked(shown.trim_end()),
+            "\n--- printed\n{printed}\n--- shown\n{shown}\n"
+        );
+    }
+
+    /// A shell that repeats what it reads, as if it were typed, on a terminal that repeats nothing by itself.
+    fn typed(&self, session: &str) -> Invocation {
+        let folder = self.folder.path();
+        let file = NamedTempFile::new_in(folder).unwrap();
+        fs::write(&file, self.here(&commands(session))).unwrap();
+        // Gone with the folder.
+        let (_, file) = file.keep().unwrap();
+        let (folder, file) = (folder.display(), file.display());
+        let shell = format!("stty cols 134; cd {folder}; exec bash -v {file}");
+        let shell = self.invoked("bash", &["-c", &shell]).on_a_terminal();
+        // Where that has a path of its own.
+        let path = &self.environment["PATH"];
+        shell.environment("PATH", path).input("y\n")
+    }
+
+    fn invoked(&self, program: &str, words: &[&str]) -> Invocation {
+        let environment = self.environment.iter();
+        environment.fold(
+            Invocation::of(program, &self.place, words),
+            |invocation, (name, value)| invocation.environment(name, value),
+        )
+    }
+
+    /// What a page shows, as it is here.
+    fn here(&self, text: &str) -> String {
+        let here = self.here.iter();
+        here.fold(text.to_owned(), |text, (shown, here)| {
+            text.replace(shown, here)
+        })
+    }
+}
+
+/// The lines that are typed in a session: what follows a prompt, and on after a backslash.
+fn commands(session: &str) -> String {
+    let mut goes_on = false;
+    let typed = session.lines().filter_map(|line| {
+        let typed = line.strip_prefix("$ ").or(goes_on.then_some(line))?;
+        goes_on = typed.ends_with('\\');
+        Some(format!("{typed}\n"))
+    });
+    typed.collect()
+}
+
+/// What a session prints.
+pub(super) fn printed_in(session: &str) -> &str {
+    session.split_once('\n').map_or("", |(_, printed)| printed)
+}
+
+fn masked(text: &str) -> String {
+    let masks = MASKS.iter();
+    masks.fold(text.to_owned(), |text, (pattern, stands)| {
+        pattern.replace_all(&text, *stands).into_owned()
+    })
+}
