@@ -27,9 +27,13 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         let job = json!({"job_id": agent, "action": "pause", "queue": "10000", "agent": agent});
         stage.perform(job).await;
     }
-    worker
-        .shows(r#"clockout_dead_letters_total{code="no_such_queue"} 1"#)
-        .await;
+    // Heard of by us before the worker has its confirm.
+    for told in [
+        r#"clockout_dead_letters_total{code="no_such_queue"} 1"#,
+        r#"clockout_outcomes_total{action="pause",status="succeeded",code="applied"} 1"#,
+    ] {
+        worker.shows(told).await;
+    }
     let output = status(&["--url", &worker.url()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
