@@ -29,8 +29,9 @@ const PERSISTENT: u8 = 2;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [shift, action, orders @ ..] = arguments.as_slice() else {
-        bail!("usage: producer SHIFT ACTION QUEUE:AGENT[,AGENT...]...");
+    let (shift, action, orders) = match arguments.as_slice() {
+        [shift, action, orders @ ..] if !orders.is_empty() => (shift, action, orders),
+        _ => bail!("usage: producer SHIFT ACTION QUEUE:AGENT[,AGENT...]..."),
     };
     let url = env::var("AMQP_URL").unwrap_or("amqp://guest:guest@127.0.0.1:5672/%2f".into());
     let exchange = env::var("JOBS_EXCHANGE").unwrap_or("clockout.jobs".into());

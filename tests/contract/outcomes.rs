@@ -63,6 +63,13 @@ async fn its_message_can_be_routed_and_understood_without_its_body() {
         ("status", "succeeded"),
         ("traceparent", PARENT),
     ];
+    let document: Value = serde_json::from_str(include_str!("../../docs/asyncapi.json")).unwrap();
+    let documented = &document["components"]["messages"]["outcome"]["headers"]["properties"];
+    let undocumented = message
+        .headers
+        .keys()
+        .find(|header| documented.get(header).is_none());
+    assert_eq!(undocumented, None);
     for (header, value) in expected {
         assert_eq!(
             message.headers.get(header).map(String::as_str),

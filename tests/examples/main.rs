@@ -70,6 +70,7 @@ async fn play(language: &str) {
 
     each_outcome_is_handled_once(&mut stage, language, &outcomes).await;
     a_job_that_no_queue_takes_is_noticed(&stage, language).await;
+    to_order_nothing_is_a_mistake(&stage, language);
 
     let channel = stage.rabbit.channel().await;
     let options = QueueDeleteOptions::default();
@@ -138,4 +139,12 @@ async fn a_job_that_no_queue_takes_is_noticed(stage: &Stage, language: &str) {
         .exchange_delete(nowhere.into(), options)
         .await
         .unwrap();
+}
+
+fn to_order_nothing_is_a_mistake(stage: &Stage, language: &str) {
+    let jobs = &stage.place.names.jobs;
+    let sent = produce(&stage.place, language, jobs, &["shift-2291", "pause"]);
+    assert!(!sent.succeeded, "{}", sent.out);
+    let said = sent.err;
+    assert!(said.contains("QUEUE:AGENT"), "how to use it: {said}");
 }

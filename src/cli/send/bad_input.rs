@@ -11,6 +11,9 @@ const SHOWN_MAX: usize = 20;
 pub(crate) enum BadInput {
     #[error("cannot read {name}: {why}")]
     Unreadable { name: String, why: io::Error },
+    /// Most likely not what was meant: an export that failed, or the wrong file.
+    #[error("nothing was sent: no jobs in {name}")]
+    Empty { name: String },
     #[error(transparent)]
     Wrong(#[from] Problems),
 }

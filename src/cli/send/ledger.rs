@@ -123,6 +123,13 @@ impl Ledger {
         owed
     }
 
+    /// How many agents did not succeed and do not show among the [first](Self::unsuccessful).
+    pub(super) fn not_shown(&self) -> u64 {
+        let bad = self.told.values().filter(|ending| !ending.is_good);
+        let told: u64 = bad.map(|ending| ending.agents).sum();
+        (told + self.owed.len() as u64).saturating_sub(SHOWN_MAX as u64)
+    }
+
     /// How many agents ended in which way.
     pub(super) fn endings(&self) -> Table<3> {
         let mut table = Table::new(["status", "code", "agents"]);

@@ -70,7 +70,7 @@ fn letter(given: Given, made_up: Uuid) -> Result<Letter, Unfit> {
     Ok(Letter { line, job, message })
 }
 
-/// Reads all jobs of an input and shows each to `expect`; or tells what is wrong with them.
+/// Reads all jobs of an input, one at least, and shows each to `expect`; or tells what is wrong with them.
 pub(super) fn check(
     input: &mut Input,
     run: Uuid,
@@ -98,5 +98,8 @@ pub(super) fn check(
             Err(Unfit::Unread(why)) => return Err(unreadable(why)),
         }
     }
-    Ok(problems.or(size)?)
+    match problems.or(size)? {
+        Size { jobs: 0, .. } => Err(BadInput::Empty { name }),
+        size => Ok(size),
+    }
 }

@@ -128,11 +128,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>, String> {
 
 fn body(columns: &[Column], record: &ByteRecord, defaults: &Draft) -> Result<Vec<u8>, String> {
     if record.len() != columns.len() {
-        return Err(format!(
-            "there are {} cells, and {} columns in the header",
-            record.len(),
-            columns.len()
-        ));
+        return Err(other_length(columns, record.len()));
     }
     let mut draft = Draft::default();
     for (Column { field, form }, cell) in columns.iter().zip(record) {
@@ -150,6 +146,20 @@ fn body(columns: &[Column], record: &ByteRecord, defaults: &Draft) -> Result<Vec
     }
     draft.complete(defaults);
     draft.to_body().map_err(|why| why.to_string())
+}
+
+fn other_length(columns: &[Column], cells: usize) -> String {
+    let there_are = match cells {
+        1 => "there is 1 cell".to_owned(),
+        _ => format!("there are {cells} cells"),
+    };
+    let count = columns.len();
+    match columns.get(cells) {
+        Some(Column { field, .. }) => {
+            format!("there is no {field}: {there_are}, and {count} columns in the header")
+        }
+        None => format!("{there_are}, and {count} columns in the header"),
+    }
 }
 
 /// Hands on one line at a time, so that the line is known which a reader has come to. (The count of the crate is off
@@ -240,10 +250,12 @@ mod tests {
 
     #[test]
     fn a_row_of_another_length_is_wrong_and_the_next_is_read() {
-        let rows = read("queue,agent\n1\n1,2\n");
-        let wrong = rows[0].1.as_ref().unwrap_err();
-        assert_eq!(wrong, "there are 1 cells, and 2 columns in the header");
-        assert_eq!(rows[1], row(3, r#"{"agent":"2","queue":"1"}"#));
+        let rows = read("queue,agent\n1\n1,2,3\n1,2\n");
+        let wrong = "there is no agent: there is 1 cell, and 2 columns in the header";
+        assert_eq!(rows[0], (2, Err(wrong.to_owned())));
+        let wrong = "there are 3 cells, and 2 columns in the header";
+        assert_eq!(rows[1], (3, Err(wrong.to_owned())));
+        assert_eq!(rows[2], row(4, r#"{"agent":"2","queue":"1"}"#));
     }
 
     #[test]

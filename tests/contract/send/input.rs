@@ -98,7 +98,7 @@ clockout: nothing was sent: 4 problems in standard input
   line 3: action must be \"pause\" or \"remove\", not \"pauze\"
   line 3: agent must be 1 to 32 characters of 0-9 A-Z a-z * # _ + -, not \"5 70\"
   line 3: expires_at must be an RFC 3339 time with its offset, such as 2026-11-21T18:10:00+03:30, not \"tomorrow\"
-  line 4: there are 2 cells, and 4 columns in the header
+  line 4: there is no agent: there are 2 cells, and 4 columns in the header
 ";
     assert_eq!(finished.stderr, expected);
     assert!(jobs.rest().await.is_empty());
@@ -124,6 +124,25 @@ async fn a_wrong_line_of_json_keeps_all_from_being_sent() {
         );
     }
     assert!(jobs.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_input_without_a_job_is_wrong() {
+    let place = place();
+    for (form, input) in [
+        ("--csv", ""),
+        ("--csv", "action,queue,agent\n"),
+        ("--jsonl", "\n\n"),
+    ] {
+        for manner in [&[][..], &["--wait"], &["--dry-run"]] {
+            let arguments = [&[form, "-"], manner].concat();
+            let finished = send_input(&place, &arguments, input).await;
+            assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
+            let expected = "clockout: nothing was sent: no jobs in standard input\n";
+            assert_eq!(finished.stderr, expected, "{arguments:?}");
+            assert_eq!(finished.stdout, "", "{arguments:?}");
+        }
+    }
 }
 
 #[tokio::test]

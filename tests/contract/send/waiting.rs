@@ -41,6 +41,16 @@ async fn it_ends_with_1_when_a_job_failed_and_shows_which_and_why() {
 }
 
 #[tokio::test]
+async fn of_many_that_did_not_succeed_it_shows_the_first_and_says_how_many_more() {
+    let stage = stage().await;
+    let _jobs = jobs(&stage).await;
+    let finished = send_and_wait(&stage, &["--timeout", "100ms"], &rows(23)).await;
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(finished.stdout.matches("no outcome\t\t\n").count(), 20);
+    assert_eq!(finished.stderr, "… and 3 more; --json has all\n");
+}
+
+#[tokio::test]
 async fn as_json_it_prints_the_outcomes_as_they_were_told() {
     let mut stage = stage().await;
     let _worker = stage.worker().start().await;
