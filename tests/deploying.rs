@@ -125,6 +125,30 @@ fn systemd_would_take_the_unit_and_finds_it_locked_down() {
     }
 }
 
+/// The recipe's units, with a program that is there.
+#[test]
+fn systemd_would_take_the_units_in_the_recipes() {
+    let page = read("docs/shift-end.md");
+    let folder = tempfile::tempdir().unwrap();
+    let units = page.split("```ini\n# /etc/systemd/system/").skip(1);
+    let units: Vec<PathBuf> = units
+        .map(|rest| {
+            let (name, rest) = rest.split_once(['\n', ',']).unwrap();
+            let unit = rest.split_once('[').unwrap().1.split("```").next().unwrap();
+            let unit = format!("[{unit}").replace("/opt/shift-end/send", "/bin/true");
+            let path = folder.path().join(name.replace('@', "@pause"));
+            fs::write(&path, unit).unwrap();
+            path
+        })
+        .collect();
+    assert_eq!(units.len(), 2);
+    let mut verify = Command::new("systemd-analyze");
+    let Ok(run) = verify.arg("verify").args(&units).output() else {
+        return eprint("left out: no systemd here to judge the units of shift-end.md\n");
+    };
+    assert!(run.status.success() && run.stderr.is_empty(), "{run:?}");
+}
+
 #[test]
 fn systemd_understands_every_calendar_in_the_recipes() {
     let page = read("docs/shift-end.md");
@@ -146,23 +170,26 @@ fn systemd_understands_every_calendar_in_the_recipes() {
 
 #[test]
 fn compose_would_take_its_file_with_any_profile() {
+    // As a plugin of Docker, and as the program that it was before.
+    let Some(compose) = [&["docker", "compose"][..], &["docker-compose"]]
+        .into_iter()
+        .find(|compose| run_compose(compose, &["version"]).is_ok_and(|run| run.status.success()))
+    else {
+        return eprint("left out: no Compose here to judge docker-compose.yml\n");
+    };
     for profiles in [&[][..], &["sim"], &["sim", "watch"]] {
-        let mut command = Command::new("docker");
-        command.arg("compose").current_dir(top());
-        for profile in profiles {
-            command.args(["--profile", profile]);
-        }
-        let Ok(run) = command.args(["config", "--quiet"]).output() else {
-            return eprint("left out: no docker here to judge docker-compose.yml\n");
-        };
-        if String::from_utf8_lossy(&run.stderr).contains("unknown") {
-            return left_out(
-                "docker has no compose here to judge docker-compose.yml",
-                &run,
-            );
-        }
-        assert!(run.status.success(), "{profiles:?}: {run:?}");
+        let flags = profiles.iter().flat_map(|profile| ["--profile", profile]);
+        let arguments: Vec<&str> = flags.chain(["config", "--quiet"]).collect();
+        let run = run_compose(compose, &arguments).unwrap();
+        assert!(run.status.success(), "{compose:?} {profiles:?}: {run:?}");
     }
+}
+
+fn run_compose(compose: &[&str], arguments: &[&str]) -> std::io::Result<Output> {
+    let (program, first) = compose.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(first).args(arguments).current_dir(top());
+    command.output()
 }
 
 fn left_out(what: &str, run: &Output) {

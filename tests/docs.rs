@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clockout::engine::job::{JobId, Timestamp};
+use clockout::pbx::sim;
 use clockout::wire::{self, Incoming};
 
 /// Fewest underscores in the name of a test: it is a sentence. Other names are shorter.
@@ -51,6 +52,40 @@ fn every_job_in_the_docs_is_a_valid_job() {
         }
     }
     assert!(seen >= 2, "the samples were not found");
+}
+
+/// The lists that are put to `/sim/faults`, and the effects in the table of the page on the simulated PBX.
+#[test]
+fn every_fault_in_the_docs_is_one_that_the_simulated_pbx_takes() {
+    let mut seen = 0;
+    for page in ["docs/pbx-sim.md", "docs/integrating.md"] {
+        let text = read(page);
+        let lists = text.split("-d '[").skip(1);
+        let lists = lists.map(|rest| format!("[{}", rest.split('\'').next().unwrap()));
+        let cells = text.lines().filter_map(|line| line.strip_prefix("| `{"));
+        let effects = cells.map(|rest| format!("{{{}", rest.split('`').next().unwrap()));
+        let rules = effects.map(|effect| format!(r#"[{{"match":{{}},"effect":{effect}}}]"#));
+        for rules in lists.chain(rules) {
+            let read: Result<Vec<sim::Rule>, _> = serde_json::from_str(&rules);
+            assert!(read.is_ok(), "{page}: {rules}: {read:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "only {seen} were found");
+}
+
+#[test]
+fn every_script_in_the_docs_can_be_read_by_its_shell() {
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for script in blocks(&text, "bash") {
+            let mut bash = Command::new("bash");
+            let run = bash.args(["-n", "-c", script]).output().unwrap();
+            assert!(run.status.success(), "{page}: {run:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 1, "the scripts were not found");
 }
 
 #[test]
@@ -144,9 +179,15 @@ fn words_after<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
 
 /// The blocks of JSON, whose objects stand on a line each.
 fn json_blocks(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```json\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("\n```").next())
+    blocks(text, "json")
+}
+
+/// What stands in the blocks of a language.
+fn blocks<'t>(text: &'t str, language: &str) -> impl Iterator<Item = &'t str> {
+    let opening = format!("```{language}\n");
+    let rests: Vec<&str> = text.split(&opening).skip(1).collect();
+    let blocks = rests.into_iter();
+    blocks.filter_map(|rest| rest.split("\n```").next())
 }
 
 /// Every page, by its path from the top.
