@@ -11,6 +11,7 @@ mod page;
 mod recent;
 mod server;
 mod status;
+mod verdict;
 
 pub use actions::{Actions, Asked, Order};
 pub use health::{Broker, Health, QUEUES_MAX, Reason, ReasonCode, Snapshot};

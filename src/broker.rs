@@ -113,6 +113,13 @@ pub struct Pulse {
     pub blocked: bool,
 }
 
+impl Pulse {
+    /// Jobs that are delivered to nobody, over all jobs queues.
+    pub fn ready(&self) -> u64 {
+        self.queues.iter().map(|queue| u64::from(queue.ready)).sum()
+    }
+}
+
 /// How the consuming of one jobs queue stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuePulse {

@@ -293,8 +293,7 @@ impl Worker {
             }
             broker::Event::Pulse(pulse) => {
                 self.signs += 1;
-                let ready = pulse.queues.iter().map(|queue| u64::from(queue.ready));
-                self.parts.metrics.ready(ready.sum());
+                self.parts.metrics.ready(pulse.ready());
                 self.pulse = Some(pulse);
             }
             broker::Event::Lost { epoch, why } => self.lost(epoch, &why),
@@ -406,7 +405,7 @@ impl Worker {
         let held = self.parts.engine.snapshot().held;
         warn!(
             held,
-            "the grace period is over: {held} jobs go back to RabbitMQ"
+            "the grace period is over, and what is held goes back to RabbitMQ; jobs: {held}"
         );
         self.gave_back |= held > 0;
         self.calls.abort_all();
@@ -420,6 +419,7 @@ impl Worker {
         self.outcomes.speak(now);
         self.letters.speak(now);
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
+        self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
         self.parts.health.publish(self.published.clone());
         if let Some(pending) = self.parts.engine.pending() {
             debug!("{pending}");

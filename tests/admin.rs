@@ -79,6 +79,7 @@ impl World {
         let identity = Arc::new(Identity {
             worker: "w-1".to_owned(),
             pbx: "default".to_owned(),
+            dry_run: false,
         });
         let view = View {
             identity,
@@ -131,7 +132,7 @@ fn snapshot(broker: Broker, engine: engine::Snapshot) -> Snapshot {
     Snapshot {
         broker,
         engine,
-        queues: vec![],
+        ..Snapshot::default()
     }
 }
 
@@ -425,20 +426,24 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         broker: UP,
         engine,
         queues: vec![row],
+        jobs_ready: Some(9),
     });
     world.health.beat(Duration::from_secs(90));
     world.health.error(NOW, "the PBX says 401 Unauthorized");
     let mut status = world.get("/status").await.json();
     assert!(status["uptime_seconds"].take().as_u64() >= Some(90));
-    assert!(status["history"].take()["received"].is_array());
+    let history = status["history"].take();
+    for series in ["received", "outcomes", "failures"] {
+        assert!(history[series].is_array(), "{history}");
+    }
     let expected = json!({
         "worker": "w-1", "pbx": "default", "version": env!("CARGO_PKG_VERSION"), "uptime_seconds": null,
-        "ready": false,
+        "dry_run": false, "verdict": {"state": "bad", "words": "In trouble"}, "ready": false,
         "reasons": [{"code": "breaker_open", "message": "no calls are made, the PBX fails: 401 Unauthorized"}],
         "stalled": null,
         "broker": {"connected": true, "subscribed": true, "reconnects": 1},
         "breaker": {"open": true, "reason": "401 Unauthorized"},
-        "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
+        "jobs_ready": 9, "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
         "queues": [{"queue": "0100", "waiting": 3, "in_flight": 2, "retrying": 1}],
         "totals": {
             "received": 1,

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub engine: engine::Snapshot,
     /// At most [`QUEUES_MAX`].
     pub queues: Vec<QueueRow>,
+    /// Jobs that wait in RabbitMQ, as it last said; `None` if it cannot be asked.
+    pub jobs_ready: Option<u64>,
 }
 
 /// Why a worker is not ready.
@@ -91,7 +93,7 @@ impl Snapshot {
         }
         if engine.unroutable > 0 {
             let message = format!(
-                "{} publishes wait because no queue takes them",
+                "no queue takes what is published; publishes that wait: {}",
                 engine.unroutable
             );
             add(ReasonCode::ResultsUnroutable, message);
@@ -105,7 +107,7 @@ impl Snapshot {
         if engine.draining {
             add(
                 ReasonCode::Draining,
-                format!("stopping; {} jobs are still held", engine.held),
+                format!("stopping; jobs still held: {}", engine.held),
             );
         }
         reasons
@@ -270,7 +272,7 @@ mod tests {
             let snapshot = Snapshot {
                 broker,
                 engine,
-                queues: vec![],
+                ..Snapshot::default()
             };
             let codes: Vec<_> = snapshot
                 .reasons()

@@ -1,4 +1,5 @@
-//! How many jobs came, and how many outcomes were told, in each of the last seconds: the page's plot.
+//! How many jobs came, how many outcomes were told and how many of those are failures, in each of the last seconds: the
+//! page's plot.
 //!
 //! Counted by the thread that serves the endpoints, so it goes on, and shows nothing moving, while the worker hangs.
 
@@ -6,27 +7,74 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
+use crate::engine::outcome::Status;
 use crate::telemetry::Totals;
 
 /// Seconds that are remembered.
 const SECONDS_MAX: usize = 120;
+
+/// Seconds without a job after which it is quiet.
+const QUIET_SECONDS: usize = 5;
 
 /// Per second, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(super) struct History {
     received: VecDeque<u64>,
     outcomes: VecDeque<u64>,
+    /// Of the outcomes those that are failures.
+    failures: VecDeque<u64>,
     #[serde(skip)]
-    last: Option<(u64, u64)>,
+    last: Counts,
+}
+
+/// What was counted since the process started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counts {
+    received: u64,
+    outcomes: u64,
+    failures: u64,
+}
+
+impl Counts {
+    fn of(totals: &Totals) -> Self {
+        let failures = Status::ALL.iter().filter(|status| status.is_failure());
+        let failures = failures.filter_map(|status| totals.outcomes.get(status.as_str()));
+        Self {
+            received: totals.received,
+            outcomes: totals.outcomes.values().sum(),
+            failures: failures.sum(),
+        }
+    }
 }
 
 impl History {
     /// A second has passed, and this is counted by now.
     pub(super) fn note(&mut self, totals: &Totals) {
-        let now = (totals.received, totals.outcomes.values().sum());
-        if let Some((received, outcomes)) = self.last.replace(now) {
-            push(&mut self.received, now.0 - received);
-            push(&mut self.outcomes, now.1 - outcomes);
+        let now = Counts::of(totals);
+        push(&mut self.received, now.received - self.last.received);
+        push(&mut self.outcomes, now.outcomes - self.last.outcomes);
+        push(&mut self.failures, now.failures - self.last.failures);
+        self.last = now;
+    }
+
+    /// How many outcomes were told in the seconds that are remembered, and how many of them are failures.
+    pub(super) fn outcomes_and_failures(&self) -> (u64, u64) {
+        (self.outcomes.iter().sum(), self.failures.iter().sum())
+    }
+
+    /// No job came in the last seconds.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut latest = self.received.iter().rev().take(QUIET_SECONDS);
+        latest.all(|count| *count == 0)
+    }
+
+    /// A second with so many outcomes.
+    #[cfg(test)]
+    pub(super) fn with(outcomes: u64, failures: u64) -> Self {
+        Self {
+            outcomes: VecDeque::from([outcomes]),
+            failures: VecDeque::from([failures]),
+            ..Self::default()
         }
     }
 }
@@ -44,11 +92,11 @@ mod tests {
 
     use super::*;
 
-    fn totals(received: u64, succeeded: u64, failed: u64) -> Totals {
+    fn totals(received: u64, succeeded: u64, expired: u64) -> Totals {
         Totals {
             received,
             settled: BTreeMap::new(),
-            outcomes: BTreeMap::from([("succeeded", succeeded), ("failed", failed)]),
+            outcomes: BTreeMap::from([("succeeded", succeeded), ("expired", expired)]),
             outcomes_unroutable: 0,
             dead_letters: 0,
         }
@@ -58,13 +106,25 @@ mod tests {
     fn each_second_shows_what_came_in_it_and_the_oldest_are_forgotten() {
         let mut history = History::default();
         history.note(&totals(7, 5, 1));
-        assert_eq!(history.received.len(), 0);
-        history.note(&totals(10, 6, 2));
-        assert_eq!((history.received[0], history.outcomes[0]), (3, 2));
+        history.note(&totals(10, 6, 3));
+        assert_eq!(history.received, [7, 3]);
+        assert_eq!(history.outcomes, [6, 3]);
+        assert_eq!(history.failures, [1, 2]);
+        assert_eq!(history.outcomes_and_failures(), (9, 3));
         for n in 1..=200 {
-            history.note(&totals(10 + n, 6, 2));
+            history.note(&totals(10 + n, 6, 3));
         }
         assert_eq!((history.received.len(), history.received[0]), (120, 1));
-        assert_eq!(history.outcomes.iter().sum::<u64>(), 0);
+        assert_eq!(history.outcomes_and_failures(), (0, 0));
+    }
+
+    #[test]
+    fn it_is_quiet_after_some_seconds_without_a_job() {
+        let mut history = History::default();
+        assert!(history.is_quiet());
+        for quiet in [false, false, false, false, false, true] {
+            history.note(&totals(7, 0, 0));
+            assert_eq!(history.is_quiet(), quiet);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::engine::batch::{Batch, BatchId, Cause};
 use crate::engine::job::{Action, PbxQueue, Timestamp};
 use crate::engine::outcome::{Code, Outcome};
-use crate::engine::verdict::{Answer, CallResult};
+use crate::engine::verdict::CallResult;
 
 /// Most calls, and most kinds of failures, that are remembered.
 pub(super) const CALLS_MAX: usize = 30;
@@ -84,7 +84,9 @@ impl Recent {
     pub fn called(&self, at: Timestamp, batch: &Batch, result: &CallResult, took: Duration) {
         let done = match result {
             CallResult::Answered(items) => {
-                let done = items.iter().filter(|item| item.answer == Answer::Done);
+                let done = items
+                    .iter()
+                    .filter(|item| item.answer.achieves(batch.action));
                 done.count()
             }
             CallResult::Refused { .. }
@@ -113,7 +115,7 @@ impl Recent {
 
     /// An outcome was told. Nothing is kept of those that are no failures.
     pub fn told_of(&self, outcome: &Outcome) {
-        if !outcome.status().is_buried() {
+        if !outcome.status().is_failure() {
             return;
         }
         let mut failure = Failure::of(outcome);

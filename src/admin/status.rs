@@ -8,15 +8,17 @@ use super::View;
 use super::health::{Health, LastError, Reason, ReasonCode, Snapshot};
 use super::history::History;
 use super::recent::{Call, Failure};
+use super::verdict::{Facts, Verdict};
 use crate::engine::QueueRow;
 use crate::engine::job::{Action, Timestamp};
 use crate::telemetry::Totals;
 
-/// Which worker this is: settings `worker.name` and `pbx.name`.
+/// Which worker this is: settings `worker.name`, `pbx.name` and `policy.dry_run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub worker: String,
     pub pbx: String,
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,12 +65,17 @@ pub(super) struct Status<'a> {
     pbx: &'a str,
     version: &'static str,
     uptime_seconds: u64,
+    /// No agent is ever paused or removed.
+    dry_run: bool,
+    verdict: Verdict,
     #[serde(flatten)]
     readiness: Readiness,
     /// Why `/livez` is red.
     stalled: Option<String>,
     broker: BrokerStatus,
     breaker: BreakerStatus,
+    /// Waiting in RabbitMQ, as it last said; null if it cannot be asked.
+    jobs_ready: Option<u64>,
     held: usize,
     calls_in_flight: usize,
     /// Somebody wants no new jobs to be taken.
@@ -159,14 +166,25 @@ impl<'a> Status<'a> {
             broker,
             engine,
             queues,
+            jobs_ready,
         } = snapshot;
+        let stalled = health.lifeless();
+        let verdict = Verdict::of(Facts {
+            stalled: stalled.is_some(),
+            reasons: &readiness.reasons,
+            dry_run: identity.dry_run,
+            held: engine.held,
+            history: &history,
+        });
         Self {
             worker: &identity.worker,
             pbx: &identity.pbx,
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: health.uptime().as_secs(),
+            dry_run: identity.dry_run,
+            verdict,
             readiness,
-            stalled: health.lifeless(),
+            stalled,
             broker: BrokerStatus {
                 connected: broker.connected,
                 subscribed: broker.subscribed,
@@ -176,6 +194,7 @@ impl<'a> Status<'a> {
                 open: engine.breaker_open.is_some(),
                 reason: engine.breaker_open.as_deref().map(str::to_owned),
             },
+            jobs_ready,
             held: engine.held,
             calls_in_flight: engine.calls_in_flight,
             paused: engine.paused,

@@ -84,6 +84,7 @@ pub(super) async fn work(
     let identity = Arc::new(admin::Identity {
         worker: worker.clone(),
         pbx: pbx.clone(),
+        dry_run: settings.jobs.dry_run,
     });
     let (actions, orders) = match settings.actions_token.map(Actions::new) {
         Some((actions, orders)) => (Some(actions), orders),

@@ -1,5 +1,6 @@
 //! `clockout status`: how a running worker stands, once, or again and again like `top`.
 
+mod picture;
 mod report;
 mod worker;
 
@@ -53,7 +54,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     } else if terminal::is_watched() {
         watch(&worker, Report::read(&first)?).await?;
     } else {
-        Report::read(&first)?.print(None)?;
+        picture::print(&Report::read(&first)?)?;
     }
     Ok(Exit::Done)
 }
@@ -112,8 +113,10 @@ fn draw(report: &Report, unheard: Option<&Unheard>) -> io::Result<()> {
     if let Some(why) = unheard {
         writeln!(out, "{}", terminal::painted(why, terminal::Tone::Bad))?;
     }
-    let lines = terminal_size::terminal_size().map(|(_, terminal_size::Height(lines))| lines);
-    report.print(Some(usize::from(lines.unwrap_or(24))))?;
+    let mut room = terminal::size();
+    // Below the last line stands the cursor.
+    room.lines = room.lines.saturating_sub(1 + u16::from(unheard.is_some()));
+    write!(out, "{}", picture::fitted(report, room))?;
     out.flush()
 }
 

@@ -12,6 +12,7 @@ use anstyle::{AnsiColor, Style};
 use clockout::wire::excerpt::excerpt;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Color, ContentArrangement};
+use terminal_size::{Height, Width};
 
 /// What a text means to its reader; colour says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +49,26 @@ impl Tone {
     }
 }
 
-/// In columns, for a terminal that says 0, as those of some build machines do.
-const WIDTH_UNKNOWN: u16 = 80;
+/// For a terminal that says 0, as those of some build machines do, or nothing.
+const SIZE_UNKNOWN: Size = Size {
+    columns: 80,
+    lines: 24,
+};
+
+/// What has room on a terminal at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) columns: u16,
+    pub(super) lines: u16,
+}
+
+/// Of the terminal that standard output is.
+pub(super) fn size() -> Size {
+    match terminal_size::terminal_size() {
+        Some((Width(columns @ 1..), Height(lines @ 1..))) => Size { columns, lines },
+        Some(_) | None => SIZE_UNKNOWN,
+    }
+}
 
 /// Standard output; it takes away the colours of [`painted`] text where they do not belong.
 pub(super) fn stdout() -> AutoStream<io::Stdout> {
@@ -70,6 +89,14 @@ pub(super) fn painted(text: impl Display, tone: Tone) -> String {
 /// Foreign text on one line, its control characters escaped.
 pub(super) fn printable(text: &str) -> String {
     excerpt(text, usize::MAX)
+}
+
+/// `1 job`, `2 jobs`.
+pub(super) fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
 }
 
 /// A table for standard output.
@@ -126,13 +153,41 @@ impl<const N: usize> Table<N> {
     pub(super) fn print(&self) -> io::Result<()> {
         let mut out = stdout();
         if is_watched() {
-            writeln!(out, "{}", self.drawn())
+            writeln!(out, "{}", self.drawn(usize::MAX))
         } else {
             out.write_all(self.plain().as_bytes())
         }
     }
 
-    fn drawn(&self) -> comfy_table::Table {
+    /// Drawn, in lines that end: the first rows, at most so many and as high as there is room. Rows that are left out are
+    /// counted in a last line.
+    pub(super) fn fitted(&self, rows_max: usize, room: Size) -> String {
+        let lines_max = usize::from(room.lines);
+        let all = self.rows.len();
+        for rows in (1..=all.min(rows_max).min(lines_max)).rev() {
+            let mut drawn = self.drawn(rows);
+            let drawn = format!("{}\n", drawn.set_width(room.columns));
+            let fitted = drawn + &self.left_out(all - rows);
+            if fitted.lines().count() <= lines_max {
+                return fitted;
+            }
+        }
+        let no_line = lines_max == 0;
+        self.left_out(if no_line { 0 } else { all })
+    }
+
+    fn left_out(&self, rows: usize) -> String {
+        match rows {
+            0 => String::new(),
+            _ => format!(
+                "{}: … and {rows} more\n",
+                self.header.first().unwrap_or(&"")
+            ),
+        }
+    }
+
+    /// The first so many rows.
+    fn drawn(&self, rows_max: usize) -> comfy_table::Table {
         let cell = |cell: &Cell| {
             let drawn = comfy_table::Cell::new(&cell.text).set_alignment(cell.alignment);
             match cell.tone.color() {
@@ -145,9 +200,14 @@ impl<const N: usize> Table<N> {
             .load_style(UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_header(self.header)
-            .add_rows(self.rows.iter().map(|row| row.iter().map(cell)));
+            .add_rows(
+                self.rows
+                    .iter()
+                    .take(rows_max)
+                    .map(|row| row.iter().map(cell)),
+            );
         if table.width() == Some(0) {
-            table.set_width(WIDTH_UNKNOWN);
+            table.set_width(SIZE_UNKNOWN.columns);
         }
         table
     }
@@ -183,9 +243,42 @@ mod tests {
 
     #[test]
     fn on_a_terminal_a_table_is_drawn() {
-        let drawn = sample().drawn().force_no_tty().to_string();
+        let drawn = sample().drawn(1).force_no_tty().to_string();
         assert!(drawn.starts_with('┌') && drawn.ends_with('┘'), "{drawn}");
         assert!(drawn.contains("┆     12 │"), "{drawn}");
+    }
+
+    #[test]
+    fn rows_that_find_no_room_are_counted() {
+        let mut table = Table::new(["n"]);
+        for n in 0..10 {
+            table.add([Cell::number(n)]);
+        }
+        // A frame with its header takes four lines.
+        for (rows_max, lines, shown, left_out) in [
+            (10, 14, 10, 0),
+            (10, 13, 8, 2),
+            (3, 13, 3, 7),
+            (10, 6, 1, 9),
+            (10, 5, 0, 10),
+            (10, 0, 0, 0),
+        ] {
+            let columns = 80;
+            let fitted = table.fitted(rows_max, Size { columns, lines });
+            assert!(fitted.lines().count() <= usize::from(lines), "{fitted}");
+            let rows = fitted.lines().filter(|line| line.starts_with('│')).count();
+            assert_eq!(rows.saturating_sub(1), shown, "{fitted}");
+            let counted = format!("n: … and {left_out} more\n");
+            assert_eq!(fitted.ends_with(&counted), left_out > 0, "{fitted}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_one_is_of_one_thing() {
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "job")),
+            ["0 jobs", "1 job", "2 jobs"]
+        );
     }
 
     #[test]

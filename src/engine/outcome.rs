@@ -41,6 +41,14 @@ impl Status {
         }
     }
 
+    /// Whether the agent may be where nobody wants it, and no newer wish is the cause.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Failed | Self::Unknown | Self::Invalid | Self::Expired => true,
+            Self::Succeeded | Self::Superseded | Self::DryRun => false,
+        }
+    }
+
     /// Whether a job that ends so also becomes a dead letter (CONTRACT §6).
     pub fn is_buried(self) -> bool {
         match self {

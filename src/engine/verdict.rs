@@ -81,6 +81,20 @@ pub enum Answer {
     Refused,
 }
 
+impl Answer {
+    /// Whether the agent is now as `action` wants it: who is absent need not be removed.
+    pub fn achieves(self, action: Action) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Absent => match action {
+                Action::Remove => true,
+                Action::Pause => false,
+            },
+            Self::NoSuchQueue | Self::NotDynamic | Self::Busy | Self::Refused => false,
+        }
+    }
+}
+
 /// What is known so far of one agent of one job.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
@@ -200,6 +214,12 @@ mod tests {
             Verdict::End { code, .. } => Some(code),
             Verdict::Again => None,
         }
+    }
+
+    #[test]
+    fn an_absent_agent_need_not_be_removed() {
+        assert!(Answer::Absent.achieves(Action::Remove));
+        assert!(!Answer::Absent.achieves(Action::Pause));
     }
 
     #[test]

@@ -41,10 +41,12 @@ pub(super) fn call(
                 busy,
                 refused,
             } = items.iter().fold(Tally::default(), Tally::add);
+            let as_wished = items.iter().filter(|item| item.answer.achieves(*action));
+            let as_wished = as_wished.count();
             info!(
                 { field::BATCH } = %name, { field::QUEUE } = %queue, { field::ACTION } = %action,
                 { field::AGENTS } = agents, done, absent, busy, refused, %cause, ms,
-                "{action} on queue {queue}: {done} of {agents} agents done"
+                "{action} on queue {queue}: {as_wished} of {agents} agents done"
             );
             return None;
         }

@@ -82,3 +82,19 @@ async fn at_debug_every_outcome_is_a_line_with_its_job_queue_and_batch() {
         assert_eq!(&told[0][field], expected, "{field}");
     }
 }
+
+/// CONTRACT §3: of an agent that is not there, a remove has nothing left to do.
+#[tokio::test]
+async fn a_remove_of_absent_agents_counts_as_done() {
+    let mut stage = stage().await;
+    stage.faults(json!([
+        {"match": {}, "effect": {"item": {"fail": {"text": "Agent not in queue"}}}},
+    ]));
+    let worker = stage.worker().set("log.format", "json").start().await;
+    let job = json!({"action": "remove", "queue": "10000", "agent": "570"});
+    assert_eq!(stage.perform(job).await["code"], "already_absent");
+    assert_eq!(lines(&worker, "1 of 1 agents done").len(), 1);
+    let status = worker.get("/status").await.unwrap().body;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["batches"][0]["done"], 1);
+}

@@ -49,7 +49,7 @@ async fn systemd_hears_that_the_worker_is_ready_alive_and_stopping() {
     worker.signal("TERM");
     let stopping = [
         "STOPPING=1",
-        "STATUS=stopping; 1 jobs are still held",
+        "STATUS=stopping; jobs still held: 1",
         "WATCHDOG=1",
     ];
     hears(&socket, &stopping).await;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{free_port, stage, within};
+use crate::support::{free_port, poll, stage, within};
 
 const CLOCKOUT: &str = env!("CARGO_BIN_EXE_clockout");
 
@@ -27,23 +27,33 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         let job = json!({"job_id": agent, "action": "pause", "queue": "10000", "agent": agent});
         stage.perform(job).await;
     }
-    // Heard of by us before the worker has its confirm.
-    for told in [
-        r#"clockout_dead_letters_total{code="no_such_queue"} 1"#,
-        r#"clockout_outcomes_total{action="pause",status="succeeded",code="applied"} 1"#,
-    ] {
-        worker.shows(told).await;
-    }
-    let output = status(&["--url", &worker.url()]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let late = json!({
+        "action": "pause", "queue": "10000", "agent": "9", "expires_at": "2026-01-01T00:00:00Z"
+    });
+    stage.perform(late).await;
+    worker
+        .shows(r#"clockout_dead_letters_total{code="no_such_queue"} 1"#)
+        .await;
+    // Counted second by second, and asked of RabbitMQ from time to time.
+    let settled = ["2 of 3", "held       0 jobs", "waiting    0 jobs"];
+    let text = poll("a status after all that", async || {
+        let output = status(&["--url", &worker.url()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let settled = settled.iter().all(|words| text.contains(words));
+        settled.then_some(text)
+    })
+    .await;
     for expected in [
         ", w-1, PBX default, up ",
-        "\nall is well\n",
-        "RabbitMQ   connected and subscribed; lost and back 0 times\n",
+        "\nWorks, but 2 of 3 agents failed lately\n",
+        "RabbitMQ   connected and subscribed\n",
         "breaker    closed, calls are made\n",
-        "outcomes   1 failed, 1 succeeded; dead letters since the start: 1\n",
+        "waiting    0 jobs in RabbitMQ\n",
+        "held       0 jobs, 0 calls under way\n",
+        "outcomes   1 expired, 1 failed, 1 succeeded; dead letters since the start: 1\n",
         "\t1\tpause on 10000\tno_such_queue\tNo such queue\n",
+        "\t1\tpause on 10000\texpired\t",
     ] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }
@@ -66,10 +76,38 @@ async fn a_worker_that_somebody_paused_is_paused_and_not_in_trouble() {
     worker.ready().await;
     worker.act("pause", TOKEN, r#"{"who": "Sara"}"#).await;
     worker.answers("/readyz", 503).await;
-    let output = status(&["--url", &worker.url()]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let expected = "\npaused\n  no jobs are taken: consuming is paused\n";
+    poll("the end of the subscription", async || {
+        let status = worker.get("/status").await?.body;
+        status.contains(r#""subscribed":false"#).then_some(())
+    })
+    .await;
+    let job = json!({"action": "pause", "queue": "10000", "agent": "570"});
+    stage.send(job).await;
+    let text = poll("what RabbitMQ says of the job", async || {
+        let output = status(&["--url", &worker.url()]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.contains("\nwaiting    1 job in RabbitMQ\n")
+            .then_some(text)
+    })
+    .await;
+    let expected = "\nPaused\n  no jobs are taken: consuming is paused\n";
     assert!(text.contains(expected), "{text}");
+}
+
+#[tokio::test]
+async fn a_worker_that_only_pretends_says_so() {
+    let mut stage = stage().await;
+    let worker = stage.worker().set("policy.dry_run", "true").start().await;
+    worker.ready().await;
+    let job = json!({"action": "pause", "queue": "10000", "agent": "570"});
+    assert_eq!(stage.perform(job).await["status"], "dry_run");
+    let text = String::from_utf8(status(&["--url", &worker.url()]).stdout).unwrap();
+    for expected in [
+        "PBX default (dry run: never called), up",
+        "\nDry run: the PBX is never called\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -113,6 +151,6 @@ async fn on_a_terminal_it_is_drawn_anew_until_it_is_interrupted() {
         shown
     });
     let shown = within("three pictures", reading).await.unwrap();
-    assert!(shown.contains("all is well"), "{shown}");
+    assert!(shown.contains("All is well"), "{shown}");
     assert_eq!(terminal.wait().unwrap().code(), Some(0));
 }

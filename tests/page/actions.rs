@@ -43,6 +43,9 @@ async fn whoever_knows_the_token_pauses_and_resumes_the_worker_on_the_page() {
     browser.look_over("paused").await;
     stage.send(pause("1")).await;
     stage.jobs_ready(1).await;
+    browser
+        .comes("document.getElementById('jobs-ready').textContent === '1'")
+        .await;
 
     browser.click("resume").await;
     browser.shows("verdict", "All is well").await;

@@ -35,3 +35,4 @@ mod shift_end;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;

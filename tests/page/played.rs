@@ -37,6 +37,7 @@ impl Played {
             identity: Arc::new(Identity {
                 worker: "w-1".to_owned(),
                 pbx: "default".to_owned(),
+                dry_run: false,
             }),
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),

@@ -49,7 +49,7 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         return;
     };
     browser
-        .shows("verdict", "All is well; no jobs just now")
+        .shows("verdict", "All is well; no jobs come here just now")
         .await;
     browser.ask("window.loadedOnce = true").await;
 
@@ -74,6 +74,9 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
     browser
         .shows("dead-letters", &(QUEUES + 1).to_string())
         .await;
+    browser
+        .comes("!document.getElementById('dead-letters-next').hidden")
+        .await;
     browser.shows("queues-shown", "0 queues").await;
 
     stage.faults(json!([{"match": {}, "effect": {"call": {"status": {"code": 503}}}}]));
@@ -94,4 +97,25 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         .await;
     assert_eq!(browser.ask("window.loadedOnce").await, true);
     assert_eq!(browser.complaints().await, Vec::<Value>::new());
+}
+
+/// Whose job came too late is still on the queue.
+#[tokio::test]
+async fn a_job_that_expired_is_bad_news() {
+    let stage = stage().await;
+    let worker = stage.worker().start().await;
+    let Some(browser) = Browser::open(&worker.url()).await else {
+        return;
+    };
+    let late = json!({
+        "action": "pause", "queue": "10000", "agent": "570", "expires_at": "2026-01-01T00:00:00Z"
+    });
+    stage.send(late).await;
+    browser
+        .shows("verdict", "Works, but 1 of 1 agents failed lately")
+        .await;
+    browser.shows("failures", "expired").await;
+    browser
+        .comes("document.querySelector('[data-status=expired] dd').dataset.tone === 'bad'")
+        .await;
 }

@@ -17,30 +17,18 @@ const rows = {
   errors: new Rows("errors"),
 };
 
-/** What somebody wanted so; of several the worker names the weightiest last. */
-const WANTED = { paused: "Paused", draining: "Stopping" };
-
 /** What the PBX did, by the result of a call that did not go well. */
 const TROUBLE = {
   refused: "refused a batch",
   transient: "failed",
-  ambiguous: "left it open what it did",
+  ambiguous: "gave no clear answer",
   fault: "failed for everyone",
 };
 
 /** Is it green, and if not, why? The first thing to know. */
-function showVerdict({ ready, reasons, stalled, history, held }) {
+function showVerdict({ verdict: { state, words }, reasons, stalled }) {
   const why = reasons.map(({ message }) => message);
-  if (stalled !== null) {
-    verdict("bad", "Stuck: to be restarted", [stalled, ...why]);
-  } else if (reasons.some(({ code }) => !(code in WANTED))) {
-    verdict("bad", "In trouble", why);
-  } else if (!ready) {
-    verdict("warn", WANTED[reasons.at(-1).code], why);
-  } else {
-    const idle = held === 0 && history.received.slice(-5).every((count) => count === 0);
-    verdict("good", idle ? "All is well; no jobs just now" : "All is well; jobs flow", []);
-  }
+  verdict(state, words, stalled === null ? why : [stalled, ...why]);
 }
 
 function verdict(state, word, why) {
@@ -69,15 +57,17 @@ function showIdentity({ worker, pbx, version, uptime_seconds }) {
   say(place("identity"), `${worker} · version ${version} · up ${seconds(uptime_seconds)}`);
 }
 
-function showNow({ history, held, calls_in_flight, totals }) {
+function showNow({ history, jobs_ready, held, calls_in_flight, totals }) {
   say(place("received-rate"), perSecond(history.received));
   say(place("outcome-rate"), perSecond(history.outcomes));
+  say(place("jobs-ready"), jobs_ready === null ? "not known" : number(jobs_ready));
   say(place("held"), number(held));
   say(place("calls"), number(calls_in_flight));
   say(place("dead-letters"), number(totals.dead_letters), totals.dead_letters > 0 ? "warn" : "");
+  place("dead-letters-next").hidden = totals.dead_letters === 0;
 }
 
-function showLinks({ broker, breaker, batches }) {
+function showLinks({ broker, breaker, batches, dry_run }) {
   const lost = broker.reconnects > 0 ? `; lost and back ${plural(broker.reconnects, "time", "times")}` : "";
   if (!broker.connected) {
     say(place("broker"), `✗ not connected${lost}`, "bad");
@@ -87,7 +77,9 @@ function showLinks({ broker, breaker, batches }) {
     say(place("broker"), `✓ connected and subscribed${lost}`, "good");
   }
   const last = batches.at(0);
-  if (last === undefined) {
+  if (dry_run) {
+    say(place("pbx-link"), "! never called: policy.dry_run is true", "warn");
+  } else if (last === undefined) {
     say(place("pbx-link"), "not called yet");
   } else if (last.message === null) {
     say(place("pbx-link"), `✓ answered at ${clock(last.at)} in ${milliseconds(last.took_ms)}`, "good");
@@ -101,7 +93,8 @@ function showLinks({ broker, breaker, batches }) {
   }
 }
 
-const TONES = { succeeded: "good", failed: "bad", invalid: "bad", unknown: "bad" };
+/** Bad is what may leave an agent on the queue. */
+const TONES = { succeeded: "good", failed: "bad", invalid: "bad", unknown: "bad", expired: "bad" };
 
 function showOutcomes({ totals }) {
   const list = place("outcomes");
@@ -191,12 +184,13 @@ function show(status) {
   plot(status.history);
 }
 
-function showSilence(last) {
+function showSilence(last, refusal) {
   document.body.classList.add("stale");
+  const why = refusal === null ? [] : [`the worker says: ${refusal}`];
   if (last === null) {
-    verdict("lost", "No word from the worker yet", []);
+    verdict("lost", "No word from the worker yet", why);
   } else {
-    verdict("lost", "No word from the worker any more", [`what is shown is as of ${clock(last)}; trying on`]);
+    verdict("lost", "No word from the worker any more", [`what is shown is as of ${clock(last)}; trying on`, ...why]);
   }
 }
 

@@ -8,24 +8,27 @@ const AGAIN_MS = 3000;
 
 /**
  * @param {(status: object) => void} onStatus hears each status
- * @param {(last: Date | null) => void} onSilence hears, each second without a word, when the last one came; null if there
- *   was none yet
+ * @param {(last: Date | null, refusal: string | null) => void} onSilence hears, each second without a word, when the last
+ *   one came (null if there was none yet) and why the worker sends none, if it says so
  */
 export function follow(onStatus, onSilence) {
   let source = null;
   let again = 0;
   let last = null;
+  let refusal = null;
 
   const open = () => {
     close();
     source = new EventSource("events");
     source.addEventListener("status", (event) => {
       last = Date.now();
+      refusal = null;
       onStatus(JSON.parse(event.data));
     });
-    source.addEventListener("error", () => {
+    source.addEventListener("error", async () => {
       if (source.readyState === EventSource.CLOSED) {
         again = setTimeout(open, AGAIN_MS);
+        refusal = await askWhy();
       }
     });
   };
@@ -38,7 +41,7 @@ export function follow(onStatus, onSilence) {
   const look = () => {
     const silent = last === null || Date.now() - last >= SILENCE_MS;
     if (silent && !document.hidden) {
-      onSilence(last === null ? null : new Date(last));
+      onSilence(last === null ? null : new Date(last), refusal);
     }
   };
 
@@ -46,4 +49,18 @@ export function follow(onStatus, onSilence) {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   setInterval(look, 1000);
   open();
+}
+
+/** Why the worker turned the stream away, in its own words, which an EventSource keeps to itself; null if it does not say. */
+async function askWhy() {
+  const asking = new AbortController();
+  try {
+    const response = await fetch("events", { signal: asking.signal });
+    return response.ok ? null : (await response.json()).error;
+  } catch {
+    return null;
+  } finally {
+    // Where there is a seat by now, it is not this request that takes it.
+    asking.abort();
+  }
 }

@@ -5,6 +5,7 @@ const RATE_SECONDS = 3;
 
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat([], { dateStyle: "medium" });
 
 export function number(count) {
   return NUMBER.format(count);
@@ -18,9 +19,11 @@ export function perSecond(counts) {
   return mean < 10 && !Number.isInteger(mean) ? mean.toFixed(1) : number(Math.round(mean));
 }
 
-/** A time, as RFC 3339 or a date, in the reader's own time zone. */
+/** A time, as RFC 3339 or a date, in the reader's own time zone; with its day, if that is not today. */
 export function clock(time) {
-  return TIME.format(new Date(time));
+  const then = new Date(time);
+  const today = then.toDateString() === new Date().toDateString();
+  return today ? TIME.format(then) : `${DAY.format(then)}, ${TIME.format(then)}`;
 }
 
 export function milliseconds(ms) {

@@ -1,24 +1,16 @@
-//! What a worker says of itself at `/status`, and how it is shown.
+//! What a worker says of itself at `/status`, and how it stands in words.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::io::{self, Write as _};
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::worker::Unheard;
-use crate::cli::terminal::{self, Cell, Table, Tone, painted};
+use crate::cli::terminal::{self, Tone, counted, painted};
 
 /// Seconds that a rate is the mean of.
 const RATE_SECONDS: usize = 10;
-
-/// Rows of failures, and of errors, on a terminal.
-const TROUBLES_MAX: usize = 5;
-
-/// Lines of a picture beside the rows of its tables: what stands above them, and their borders and headers.
-const OTHER_LINES: usize = 18;
 
 /// As far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -27,35 +19,51 @@ pub(super) struct Report {
     pbx: String,
     version: String,
     uptime_seconds: u32,
-    ready: bool,
+    dry_run: bool,
+    verdict: Verdict,
     reasons: Vec<Reason>,
     stalled: Option<String>,
     broker: Broker,
     breaker: Breaker,
-    held: usize,
-    calls_in_flight: usize,
-    queues: Vec<Queue>,
+    jobs_ready: Option<u64>,
+    held: u64,
+    calls_in_flight: u64,
+    /// The busiest first.
+    pub(super) queues: Vec<Queue>,
     totals: Totals,
     history: History,
-    failures: Vec<Failure>,
-    last_errors: Vec<LastError>,
+    /// Latest first, here and below.
+    pub(super) failures: Vec<Failure>,
+    pub(super) last_errors: Vec<LastError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    state: State,
+    words: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Good,
+    Warn,
+    Bad,
+}
+
+impl State {
+    fn tone(self) -> Tone {
+        match self {
+            Self::Good => Tone::Good,
+            Self::Warn => Tone::Doubtful,
+            Self::Bad => Tone::Bad,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
 struct Reason {
-    code: String,
     message: String,
-}
-
-impl Reason {
-    /// For what somebody wanted so.
-    fn wanted(&self) -> Option<&'static str> {
-        match self.code.as_str() {
-            "paused" => Some("paused"),
-            "draining" => Some("stopping"),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,12 +79,12 @@ struct Breaker {
 }
 
 #[derive(Debug, Deserialize)]
-struct Queue {
+pub(super) struct Queue {
     #[serde(rename = "queue")]
-    number: String,
-    waiting: usize,
-    in_flight: usize,
-    retrying: usize,
+    pub(super) number: String,
+    pub(super) waiting: usize,
+    pub(super) in_flight: usize,
+    pub(super) retrying: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,19 +101,19 @@ struct History {
 }
 
 #[derive(Debug, Deserialize)]
-struct Failure {
-    at: String,
-    action: Option<String>,
-    queue: Option<String>,
-    code: String,
-    message: Option<String>,
-    count: u64,
+pub(super) struct Failure {
+    pub(super) at: String,
+    pub(super) action: Option<String>,
+    pub(super) queue: Option<String>,
+    pub(super) code: String,
+    pub(super) message: Option<String>,
+    pub(super) count: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct LastError {
-    at: String,
-    message: String,
+pub(super) struct LastError {
+    pub(super) at: String,
+    pub(super) message: String,
 }
 
 impl Report {
@@ -119,52 +127,40 @@ impl Report {
         Ok(report)
     }
 
-    /// To standard output, in so many lines; `None`: all of it.
-    pub(super) fn print(&self, lines_max: Option<usize>) -> io::Result<()> {
-        let troubles_max = lines_max.map_or(usize::MAX, |_| TROUBLES_MAX);
-        let troubles =
-            self.failures.len().min(TROUBLES_MAX) + self.last_errors.len().min(TROUBLES_MAX);
-        let queues_max = lines_max.map_or(usize::MAX, |lines| {
-            lines.saturating_sub(OTHER_LINES + self.reasons.len() + troubles)
-        });
-        self.print_head()?;
-        print_if_any(&self.busiest(queues_max))?;
-        print_if_any(&self.failures(troubles_max))?;
-        print_if_any(&self.errors(troubles_max))
-    }
-
-    fn print_head(&self) -> io::Result<()> {
-        let mut out = terminal::stdout();
+    /// How the worker stands, in a few lines.
+    pub(super) fn head(&self) -> String {
         let uptime = SignedDuration::from_secs(self.uptime_seconds.into());
         let (worker, pbx) = (
             terminal::printable(&self.worker),
             terminal::printable(&self.pbx),
         );
         let version = &self.version;
-        writeln!(
-            out,
-            "clockout {version}, {worker}, PBX {pbx}, up {uptime:#}"
-        )?;
-        let (word, tone) = self.verdict();
-        writeln!(out, "{}", painted(word, tone))?;
+        let dry_run = if self.dry_run {
+            " (dry run: never called)"
+        } else {
+            ""
+        };
+        let Verdict { state, words } = &self.verdict;
+        let mut lines = vec![
+            format!("clockout {version}, {worker}, PBX {pbx}{dry_run}, up {uptime:#}"),
+            painted(terminal::printable(words), state.tone()),
+        ];
         let why = self.reasons.iter().map(|reason| &reason.message);
-        for why in self.stalled.iter().chain(why) {
-            writeln!(out, "  {}", terminal::printable(why))?;
-        }
-        let mut line = |name: &str, text: &dyn Display| writeln!(out, "{name:<11}{text}");
-        line("RabbitMQ", &self.broker())?;
-        line("breaker", &self.breaker())?;
-        let (held, calls) = (self.held, self.calls_in_flight);
-        line(
-            "held",
-            &format_args!("{held} jobs, {calls} calls under way"),
-        )?;
+        let why = self.stalled.iter().chain(why);
+        lines.extend(why.map(|why| format!("  {}", terminal::printable(why))));
+        let mut line = |name: &str, text: &str| lines.push(format!("{name:<11}{text}"));
+        line("RabbitMQ", &self.broker());
+        line("breaker", &self.breaker());
+        line("waiting", &self.waiting());
+        let (held, calls) = (
+            counted(self.held, "job"),
+            counted(self.calls_in_flight, "call"),
+        );
+        line("held", &format!("{held}, {calls} under way"));
         let (jobs, told) = (rate(&self.history.received), rate(&self.history.outcomes));
-        line(
-            "per second",
-            &format_args!("{jobs:.1} jobs, {told:.1} outcomes"),
-        )?;
-        line("outcomes", &self.outcomes())
+        line("per second", &format!("{jobs:.1} jobs, {told:.1} outcomes"));
+        line("outcomes", &self.outcomes());
+        lines.join("\n") + "\n"
     }
 
     fn broker(&self) -> String {
@@ -178,7 +174,18 @@ impl Report {
             (true, false) => ("connected, taking no jobs", Tone::Doubtful),
             (true, true) => ("connected and subscribed", Tone::Good),
         };
-        format!("{}; lost and back {reconnects} times", painted(word, tone))
+        let word = painted(word, tone);
+        match reconnects {
+            0 => word,
+            _ => format!("{word}; lost and back {}", counted(reconnects, "time")),
+        }
+    }
+
+    fn waiting(&self) -> String {
+        match self.jobs_ready {
+            Some(jobs) => format!("{} in RabbitMQ", counted(jobs, "job")),
+            None => painted("not known, as RabbitMQ does not say", Tone::Doubtful),
+        }
     }
 
     fn breaker(&self) -> String {
@@ -205,67 +212,6 @@ impl Report {
             self.totals.dead_letters
         )
     }
-
-    fn verdict(&self) -> (&'static str, Tone) {
-        if self.stalled.is_some() {
-            return ("stuck: to be restarted", Tone::Bad);
-        }
-        if self.ready {
-            return ("all is well", Tone::Good);
-        }
-        let wanted: Option<Vec<_>> = self.reasons.iter().map(Reason::wanted).collect();
-        // Of several the worker names the weightiest last.
-        match wanted.as_deref() {
-            Some([.., word]) => (word, Tone::Doubtful),
-            Some([]) | None => ("in trouble", Tone::Bad),
-        }
-    }
-
-    fn busiest(&self, most: usize) -> Table<4> {
-        let mut table = Table::new(["PBX queue", "waiting", "of them retrying", "under way"]);
-        for queue in self.queues.iter().take(most) {
-            table.add([
-                Cell::text(&queue.number),
-                Cell::number(queue.waiting),
-                Cell::number(queue.retrying),
-                Cell::number(queue.in_flight),
-            ]);
-        }
-        table
-    }
-
-    fn failures(&self, most: usize) -> Table<5> {
-        let mut table = Table::new(["last failed", "times", "job", "code", "message"]);
-        for failure in self.failures.iter().take(most) {
-            let job = match (&failure.action, &failure.queue) {
-                (Some(action), Some(queue)) => format!("{action} on {queue}"),
-                _ => "not readable".to_owned(),
-            };
-            table.add([
-                Cell::text(&failure.at),
-                Cell::number(failure.count),
-                Cell::text(&job),
-                Cell::text(&failure.code).toned(Tone::Bad),
-                Cell::text(failure.message.as_deref().unwrap_or_default()),
-            ]);
-        }
-        table
-    }
-
-    fn errors(&self, most: usize) -> Table<2> {
-        let mut table = Table::new(["last error", ""]);
-        for error in self.last_errors.iter().take(most) {
-            table.add([Cell::text(&error.at), Cell::text(&error.message)]);
-        }
-        table
-    }
-}
-
-fn print_if_any<const N: usize>(table: &Table<N>) -> io::Result<()> {
-    if table.is_empty() {
-        return Ok(());
-    }
-    table.print()
 }
 
 #[expect(
