@@ -5,26 +5,31 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::support::{Invocation, Place, Running};
+use crate::support::{Invocation, Place, Running, free_port};
 
 /// A pattern of what differs from run to run, and what stands for it.
 type Mask = (Regex, &'static str);
 
 static MASKS: LazyLock<Vec<Mask>> = LazyLock::new(|| {
     [
+        // What others than clockout print in bold.
+        (r"\x1b\[\d*m", ""),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
         (r"\b([0-9a-f]{32}|[0-9a-f]{12})\b", "ID"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z|\w{3}, \d\d .* GMT", "TIME"),
         (r"\b\d+(ms|[smh])\b|(_ms.:)\d+", "${2}TIME"),
         // Each version of RabbitMQ counts something else.
         (r"(?m)^  x-.*\n", ""),
+        (r"RabbitMQ \d[\d.]+", "RabbitMQ VERSION"),
+        (r"\d+ given, \d+ by default", "SOME given"),
+        // A reply of HTTP has no line end of its own; pages put one there.
+        (r"\}curl ", "}\ncurl "),
         (r"[─═]+", "─"),
         // A command that goes on is begun in a pipe, where there are tabs in place of columns.
         (r"[ \t]+", " "),
@@ -64,6 +69,10 @@ impl Page {
         sessions.unwrap_or_else(|_| panic!("{}: {count} sessions, not {N}", self.name))
     }
 
+    pub(super) fn has_line(&self, line: &str) -> bool {
+        self.text.lines().any(|shown| shown == line)
+    }
+
     /// What stands in the blocks of a language.
     pub(super) fn blocks(&self, language: &str) -> Vec<&str> {
         let fenced = self.text.split("\n```").skip(1).step_by(2);
@@ -79,11 +88,19 @@ impl Desk {
     pub(super) fn at(place: &Place, pbx: &str) -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-        symlink(top.join("examples"), folder.path().join("examples")).unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_clockout")).parent().unwrap();
         let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
         let names = &place.names;
+        let http = format!("127.0.0.1:{}", free_port());
+        let (host, vhost) = place.url.rsplit_once('/').unwrap();
+        let (_, host) = host.rsplit_once('@').unwrap();
+        let example = top.join("examples/run").display().to_string();
         let here = [
+            ("examples/run", example),
+            ("crm.outcomes", crm_queue(place)),
+            ("127.0.0.1:5672/%2f", format!("{host}/{vhost}")),
+            ("virtual host `/`", format!("virtual host `{vhost}`")),
+            ("127.0.0.1:9464", http.clone()),
             (
                 "127.0.0.1:8088",
                 pbx.trim_start_matches("http://").to_owned(),
@@ -101,6 +118,10 @@ impl Desk {
         .with("PATH", &path)
         .with("HOME", &env::var("HOME").unwrap_or_default())
         .with("NO_COLOR", "1")
+        .with("CLOCKOUT_HTTP_LISTEN", &http)
+        .with("AMQP_URL", &place.url)
+        .with("JOBS_EXCHANGE", &names.jobs)
+        .with("RESULTS_EXCHANGE", &names.results)
     }
 
     /// With this variable of the environment.
@@ -123,7 +144,7 @@ impl Desk {
         self.lay(session);
         let typed = self.typed(session).finished().await;
         assert!(typed.stderr.is_empty(), "{typed:?}");
-        let printed = typed.stdout.replace("\r\n", "\n");
+        let printed = typed.stdout.replace('\r', "");
         let printed = printed.replace("[y/N] ", "[y/N] y\n");
         let shown = session.replace("\n$ ", "\n");
         self.hold(&printed, shown.trim_start_matches("$ "));
@@ -195,6 +216,14 @@ fn commands(session: &str) -> String {
         Some(format!("{typed}\n"))
     });
     typed.collect()
+}
+
+/// The queue of the consumer that the pages show.
+pub(super) fn crm_queue(place: &Place) -> String {
+    place
+        .names
+        .results
+        .replace("clockout.results", "crm.outcomes")
 }
 
 /// What a session prints.
