@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clockout::settings::{Arguments, Settings};
+use regex::Regex;
 
 const FILES: [&str; 6] = [
     "docker-compose.yml",
@@ -62,6 +63,10 @@ fn what_the_compose_file_sets_by_default_is_valid() {
 /// The file that the manifests bring is one that the worker takes.
 #[test]
 fn the_settings_among_the_manifests_are_valid() {
+    settings_among_the_manifests();
+}
+
+fn settings_among_the_manifests() -> Settings {
     let manifest = read("deploy/kubernetes/settings.yaml");
     let (_, block) = manifest.split_once("clockout.toml: |\n").unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -71,9 +76,7 @@ fn the_settings_among_the_manifests_are_valid() {
         config: Some(file.path().to_owned()),
         ..Arguments::default()
     };
-    if let Err(problems) = Settings::load(&arguments, []) {
-        panic!("{problems}");
-    }
+    Settings::load(&arguments, []).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -83,13 +86,45 @@ fn kubernetes_would_take_the_manifests() {
     if check.status.code() == Some(3) {
         return left_out("the schemas of Kubernetes cannot be installed", &check);
     }
-    eprint("left out: deploy/kubernetes/keda, as nothing here knows the schemas of KEDA\n");
+    eprint("left out: the schema of deploy/kubernetes/keda, which nothing here knows\n");
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success(), "{said}");
     for manifest in MANIFESTS {
         let passed = format!("{manifest}.yaml passed");
         assert!(said.contains(&passed), "no {passed:?} in {said}");
     }
+}
+
+/// KEDA's own schema is not at hand; what the file speaks of is.
+#[test]
+fn the_scaled_object_is_about_the_deployment_and_the_queues_of_its_settings() {
+    let scaled = read("deploy/kubernetes/keda/scaledobject.yaml");
+    let deployment = read("deploy/kubernetes/deployment.yaml");
+    let scaled_name = after(&scaled, "scaleTargetRef:\n    name: ");
+    let name = after(&deployment, "kind: Deployment\nmetadata:\n  name: ");
+    assert_eq!(scaled_name, name);
+
+    let settings = settings_among_the_manifests();
+    let names = settings.broker.names;
+    let queue = names.jobs_queue;
+    let queues = Regex::new(after(&scaled, "queueName: ")).unwrap();
+    for shard in ["", ".shard-1", ".shard-63"] {
+        assert!(
+            queues.is_match(&format!("{queue}{shard}")),
+            "{queue}{shard}"
+        );
+    }
+    for other in names.results_queue.iter().chain([&names.dead_queue]) {
+        assert!(!queues.is_match(other), "{other}");
+    }
+}
+
+/// What follows a mark on its line.
+fn after<'t>(text: &'t str, mark: &str) -> &'t str {
+    let (_, rest) = text
+        .split_once(mark)
+        .unwrap_or_else(|| panic!("no {mark:?}"));
+    rest.lines().next().unwrap()
 }
 
 #[test]
