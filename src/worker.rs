@@ -418,9 +418,7 @@ impl Worker {
         self.watch(now);
         self.outcomes.speak(now);
         self.letters.speak(now);
-        self.published.queues = self.parts.engine.queues(QUEUES_MAX);
-        self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
-        self.parts.health.publish(self.published.clone());
+        self.publish();
         if let Some(pending) = self.parts.engine.pending() {
             debug!("{pending}");
         }
@@ -471,8 +469,15 @@ impl Worker {
         self.published.engine = engine;
         self.published.broker = self.connection;
         if notable {
-            self.parts.health.publish(self.published.clone());
+            self.publish();
         }
+    }
+
+    /// All of one moment, so that its parts fit together.
+    fn publish(&mut self) {
+        self.published.queues = self.parts.engine.queues(QUEUES_MAX);
+        self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
+        self.parts.health.publish(self.published.clone());
     }
 
     /// Everything is settled: sends what the outbox still holds and waits for the broker side to close.

@@ -8,6 +8,8 @@ use crate::support::{Stage, stage};
 const QUEUES: usize = 12;
 const AGENTS: usize = 40;
 
+const QUEUES_ARE_SHOWN: &str = "document.querySelectorAll('#queues tr').length > 0";
+
 /// Everybody of each queue leaves.
 async fn end_shift(stage: &Stage, shift: &str) {
     let jobs = (0..QUEUES * AGENTS).map(|number| {
@@ -86,6 +88,7 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
     browser
         .comes("document.title.startsWith('In trouble')")
         .await;
+    browser.comes(QUEUES_ARE_SHOWN).await;
     browser.look_over("outage").await;
 
     stage.faults(json!([]));
