@@ -21,7 +21,7 @@ use super::{Intake, IntakeError, Taken, answer};
 const STILLNESS: Duration = Duration::from_millis(25);
 
 /// Longest wait for that, for what went back, and for the next delivery of a flow.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most deliveries taken again, as the worker may have no room for many.
 const AGAIN_MAX: usize = 256;
