@@ -170,6 +170,11 @@ impl Node {
         self.order(&[&["ctl"], arguments].concat())
     }
 
+    /// The same of a node that may be down for a moment; its last word.
+    pub fn ctl_when_up(&self, arguments: &[&str]) -> String {
+        self.order(&[&["ctl-when-up"], arguments].concat())
+    }
+
     /// The installed server before a container, which is slower to start.
     fn start_in(folder: &Path) -> Node {
         let keeper = keep_installed(folder).or_else(|why| {
