@@ -54,9 +54,9 @@ const LONG_MIN: u64 = 500;
 /// Send jobs, from flags, a CSV file or JSON lines.
 ///
 /// All jobs are checked before the first is sent, by the rules that the worker goes by; if any is wrong, or there is
-/// none, what is wrong and where is said, nothing is sent, and it ends with 2. Jobs go in their order and are confirmed by RabbitMQ; if some
-/// could not be sent, it says how many were and ends with 1. With --wait it also ends with 1 unless every job succeeded
-/// or was a dry run.
+/// none, what is wrong and where is said, nothing is sent, and it ends with 2. Jobs go in their order and are confirmed
+/// by RabbitMQ; if some could not be sent, it says how many were and ends with 1. With --wait it also ends with 1 unless
+/// every job succeeded or was a dry run.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
