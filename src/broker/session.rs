@@ -307,7 +307,7 @@ impl Session {
             let void = all - settled;
             tracing::debug!(
                 void,
-                "{void} jobs of a lost session were not settled: RabbitMQ delivers them again"
+                "jobs of a lost session that were not settled, as RabbitMQ delivers them again: {void}"
             );
         }
     }

@@ -42,7 +42,7 @@ async fn search(connection: &Connection, names: &Names) -> Result<Vec<String>, T
         tracing::info!(
             shard,
             jobs,
-            "queue `{shard}` is left over from a larger jobs.shards, with {jobs} jobs: they are taken too. Delete it when \
+            "queue `{shard}` is left over from a larger jobs.shards. Jobs in it, which are taken too: {jobs}. Delete it when \
              it is empty"
         );
         found.push(shard);
