@@ -1,6 +1,8 @@
 //! Guards what users copy and compare: the sessions that the pages show, played with the real binary on the stage that each
 //! page assumes, print what the pages say.
 
+mod operators;
+mod readme;
 mod session;
 
 use std::io::{Write as _, stderr};
@@ -26,10 +28,10 @@ async fn the_sessions_of_the_page_on_sending_print_what_it_shows() {
         &json!({"agent": "553"}),
         "Interface not found"
     )]));
-    let _worker = stage.worker().start().await;
+    let worker = stage.worker().start().await;
     let page = Page::read("docs/sending.md");
     let [one, many, wrong, watch] = page.sessions();
-    let desk = Desk::at(&stage.place, &stage.pbx.url());
+    let desk = Desk::beside(&stage, &worker);
     let mut watching = desk.begin(watch);
     let mut watched = watching.says("following").await;
     for session in [one, many, wrong] {
@@ -42,7 +44,7 @@ async fn the_sessions_of_the_page_on_sending_print_what_it_shows() {
 #[tokio::test]
 async fn the_sessions_of_the_page_on_mending_print_what_it_shows() {
     let mut stage = stage().await;
-    let _worker = stage.worker().start().await;
+    let worker = stage.worker().start().await;
     let locked = refusal(
         &json!({"agent": "553"}),
         "Extension locked by administrator",
@@ -66,7 +68,7 @@ async fn the_sessions_of_the_page_on_mending_print_what_it_shows() {
     }
     let page = Page::read("docs/mending.md");
     let [list, show, replay, drop, drop_for_good, scripts] = page.sessions();
-    let desk = Desk::at(&stage.place, &stage.pbx.url());
+    let desk = Desk::beside(&stage, &worker);
     for session in [list, show, scripts] {
         desk.play(session).await;
     }
@@ -85,9 +87,9 @@ async fn bury(stage: &mut Stage, queue: &str, job: &str, properties: BasicProper
 #[tokio::test]
 async fn the_sessions_of_the_page_on_shift_ends_print_what_it_shows() {
     let stage = stage().await;
-    let _worker = stage.worker().start().await;
+    let worker = stage.worker().start().await;
     let page = Page::read("docs/shift-end.md");
-    let desk = Desk::at(&stage.place, &stage.pbx.url());
+    let desk = Desk::beside(&stage, &worker);
     for session in page.sessions::<3>() {
         desk.play(session).await;
     }
@@ -105,16 +107,32 @@ async fn the_sessions_of_the_page_on_the_simulated_pbx_print_what_it_shows() {
     }
 }
 
+#[tokio::test]
+async fn the_sessions_of_the_page_on_examples_print_what_it_shows() {
+    if let Err(why) = prepare_python() {
+        return left_out("examples/README.md", &why);
+    }
+    let stage = stage().await;
+    let worker = stage.worker().start().await;
+    let page = Page::read("examples/README.md");
+    let [hear, send] = page.sessions();
+    let desk = Desk::beside(&stage, &worker);
+    let mut consumer = desk.begin(hear);
+    assert!(page.has_line(&consumer.line().await));
+    desk.play(send).await;
+    // In any order.
+    for _ in 0..2 {
+        let heard = consumer.line().await;
+        assert!(page.has_line(&heard), "{heard}");
+    }
+    delete_crm_queue(&stage).await;
+}
+
 /// From nothing to the first job: the page brings its own PBX and its own worker.
 #[tokio::test]
 async fn the_sessions_for_integrators_print_what_their_page_shows() {
-    let prepare = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prepare");
-    let prepared = Command::new(prepare).arg("python").output().unwrap();
-    if !prepared.status.success() {
-        // Past the capture of test output: what was not run must not look like what passed.
-        let note =
-            format!("left out: docs/integrating.md, as its Python cannot run: {prepared:?}\n");
-        return stderr().write_all(note.as_bytes()).unwrap();
+    if let Err(why) = prepare_python() {
+        return left_out("docs/integrating.md", &why);
     }
     let place = place();
     let page = Page::read("docs/integrating.md");
@@ -137,26 +155,26 @@ async fn the_sessions_for_integrators_print_what_their_page_shows() {
             assert!(page.has_line(&heard), "{heard}");
         }
     }
-    let (queue, options) = (crm_queue(&place), QueueDeleteOptions::default());
-    let channel = stage.rabbit.channel().await;
-    channel.queue_delete(queue.into(), options).await.unwrap();
+    delete_crm_queue(&stage).await;
 }
 
-/// But for `clockout status`: its figures are those of one moment.
-#[tokio::test]
-async fn the_sessions_of_the_readme_print_what_it_shows() {
-    let stage = stage().await;
-    stage.faults(json!([refusal(
-        &json!({"agent": "553"}),
-        "Interface not found"
-    )]));
-    let _worker = stage.worker().start().await;
-    let desk = Desk::at(&stage.place, &stage.pbx.url());
-    let [_, many, _, _] = Page::read("docs/sending.md")
-        .sessions()
-        .map(ToOwned::to_owned);
-    desk.lay(&many);
-    let page = Page::read("README.md");
-    let [send, _status] = page.sessions();
-    desk.play(send).await;
+/// What the examples in Python need; `Err` says why it cannot be had.
+fn prepare_python() -> Result<(), String> {
+    let prepare = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prepare");
+    let prepared = Command::new(prepare).arg("python").output().unwrap();
+    let said = String::from_utf8_lossy(&prepared.stderr);
+    let done = prepared.status.success().then_some(());
+    done.ok_or_else(|| said.trim().to_owned())
+}
+
+/// Past the capture of test output: what was not run must not look like what passed.
+fn left_out(page: &str, why: &str) {
+    let note = format!("left out: {page}, as its Python cannot run: {why}\n");
+    stderr().write_all(note.as_bytes()).unwrap();
+}
+
+async fn delete_crm_queue(stage: &Stage) {
+    let (queue, options) = (crm_queue(&stage.place), QueueDeleteOptions::default());
+    let channel = stage.rabbit.channel().await;
+    channel.queue_delete(queue.into(), options).await.unwrap();
 }

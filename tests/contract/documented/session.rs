@@ -1,6 +1,6 @@
 //! Plays the sessions that a page shows, each on a terminal of its own, and holds what was printed against the page.
 //!
-//! What is another at each run (ids, times, ages) counts as the same, and so does the width of columns.
+//! What is another at each run (ids, times, ages) counts as the same, and so do the frames of tables, which a pipe lacks.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::support::{Invocation, Place, Running, free_port};
+use crate::support::{Invocation, Place, Running, Stage, Worker, free_port};
 
 /// A pattern of what differs from run to run, and what stands for it.
 type Mask = (Regex, &'static str);
@@ -21,18 +21,22 @@ static MASKS: LazyLock<Vec<Mask>> = LazyLock::new(|| {
         // What others than clockout print in bold.
         (r"\x1b\[\d*m", ""),
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
-        (r"\b([0-9a-f]{32}|[0-9a-f]{12})\b", "ID"),
+        (r"\b([0-9a-f]{32}|[0-9a-f]{12}|[0-9a-f]{8}-\d+)\b", "ID"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z|\w{3}, \d\d .* GMT", "TIME"),
-        (r"\b\d+(ms|[smh])\b|(_ms.:)\d+", "${2}TIME"),
+        (r"\b\d+(ms|[smh])( \d+[smh])*\b|(?<ms>ms.:)\d+", "${ms}TIME"),
+        (r"\d+\.\d (jobs|outcomes)\b", "SOME $1"),
+        // Where a client sits.
+        (r"127\.0\.0\.1:\d{5}\b", "PEER"),
         // Each version of RabbitMQ counts something else.
         (r"(?m)^  x-.*\n", ""),
         (r"RabbitMQ \d[\d.]+", "RabbitMQ VERSION"),
         (r"\d+ given, \d+ by default", "SOME given"),
         // A reply of HTTP has no line end of its own; pages put one there.
         (r"\}curl ", "}\ncurl "),
-        (r"[─═]+", "─"),
-        // A command that goes on is begun in a pipe, where there are tabs in place of columns.
-        (r"[ \t]+", " "),
+        // A command that goes on is begun in a pipe, where there are tabs in place of columns, and no frames.
+        (r"(?m)^[┌╞└].*\n?", ""),
+        (r"[ \t│┆]+", " "),
+        (r"(?m)^ | $", ""),
     ]
     .map(|(pattern, stands)| (Regex::new(pattern).unwrap(), stands))
     .into()
@@ -73,7 +77,7 @@ impl Page {
         self.text.lines().any(|shown| shown == line)
     }
 
-    /// What stands in the blocks of a language.
+    /// What stands in the blocks of a language; in those of none, what was printed elsewhere.
     pub(super) fn blocks(&self, language: &str) -> Vec<&str> {
         let fenced = self.text.split("\n```").skip(1).step_by(2);
         fenced
@@ -84,14 +88,23 @@ impl Page {
 }
 
 impl Desk {
+    /// Where this worker runs, and its PBX.
+    pub(super) fn beside(stage: &Stage, worker: &Worker) -> Desk {
+        Desk::new(&stage.place, &stage.pbx.url(), &worker.url())
+    }
+
     /// With a PBX that listens at this address, or is about to.
     pub(super) fn at(place: &Place, pbx: &str) -> Desk {
+        Desk::new(place, pbx, &format!("127.0.0.1:{}", free_port()))
+    }
+
+    fn new(place: &Place, pbx: &str, http: &str) -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
         let program = Path::new(env!("CARGO_BIN_EXE_clockout")).parent().unwrap();
         let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
         let names = &place.names;
-        let http = format!("127.0.0.1:{}", free_port());
+        let [pbx, http] = [pbx, http].map(|url| url.trim_start_matches("http://"));
         let (host, vhost) = place.url.rsplit_once('/').unwrap();
         let (_, host) = host.rsplit_once('@').unwrap();
         let example = top.join("examples/run").display().to_string();
@@ -100,11 +113,8 @@ impl Desk {
             ("crm.outcomes", crm_queue(place)),
             ("127.0.0.1:5672/%2f", format!("{host}/{vhost}")),
             ("virtual host `/`", format!("virtual host `{vhost}`")),
-            ("127.0.0.1:9464", http.clone()),
-            (
-                "127.0.0.1:8088",
-                pbx.trim_start_matches("http://").to_owned(),
-            ),
+            ("127.0.0.1:9464", http.to_owned()),
+            ("127.0.0.1:8088", pbx.to_owned()),
             ("clockout.jobs", names.jobs.clone()),
             ("clockout.results", names.results.clone()),
             ("clockout.dead", names.dead.clone()),
@@ -118,7 +128,7 @@ impl Desk {
         .with("PATH", &path)
         .with("HOME", &env::var("HOME").unwrap_or_default())
         .with("NO_COLOR", "1")
-        .with("CLOCKOUT_HTTP_LISTEN", &http)
+        .with("CLOCKOUT_HTTP_LISTEN", http)
         .with("AMQP_URL", &place.url)
         .with("JOBS_EXCHANGE", &names.jobs)
         .with("RESULTS_EXCHANGE", &names.results)
@@ -127,6 +137,15 @@ impl Desk {
     /// With this variable of the environment.
     pub(super) fn with(mut self, name: &str, value: &str) -> Desk {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With a file that a page knows by this path.
+    pub(super) fn with_file(mut self, shown: &str, content: &str) -> Desk {
+        let path = self.folder.path().join("given");
+        fs::write(&path, content).unwrap();
+        self.here
+            .push((shown.to_owned(), path.display().to_string()));
         self
     }
 
@@ -169,8 +188,8 @@ impl Desk {
             printed = printed.replace(here, shown);
         }
         assert_eq!(
-            masked(printed.trim_end()),
-            masked(shown.trim_end()),
+            masked(&printed),
+            masked(shown),
             "\n--- printed\n{printed}\n--- shown\n{shown}\n"
         );
     }
@@ -233,7 +252,8 @@ pub(super) fn printed_in(session: &str) -> &str {
 
 fn masked(text: &str) -> String {
     let masks = MASKS.iter();
-    masks.fold(text.to_owned(), |text, (pattern, stands)| {
+    let masked = masks.fold(text.to_owned(), |text, (pattern, stands)| {
         pattern.replace_all(&text, *stands).into_owned()
-    })
+    });
+    masked.trim_end().to_owned()
 }
