@@ -16,12 +16,15 @@ use std::process::{Command, Output};
 use clockout::settings::{Arguments, Settings};
 use regex::Regex;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
+    "README.md",
     "docker-compose.yml",
     "Dockerfile",
+    "deploy/kubernetes/README.md",
     "deploy/kubernetes/deployment.yaml",
     "deploy/systemd/clockout.service",
     "docs/hardening.md",
+    "docs/integrating.md",
     "docs/operating.md",
 ];
 
