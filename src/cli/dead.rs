@@ -24,7 +24,7 @@ use clockout::worker::Clock;
 use self::choice::Choice;
 use self::walk::Walk;
 use super::signals::Signals;
-use super::terminal::Tone;
+use super::terminal::{Tone, counted};
 use super::{Common, Exit};
 
 const EXAMPLES: &str = "\
@@ -105,8 +105,5 @@ fn tone(status: Option<&str>) -> Tone {
 
 /// `1 letter`, `2 letters`.
 fn letters(count: u64) -> String {
-    match count {
-        1 => "1 letter".to_owned(),
-        _ => format!("{count} letters"),
-    }
+    counted(count, "letter")
 }

@@ -92,11 +92,9 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// `1 job`, `2 jobs`.
-pub(super) fn counted(count: u64, thing: &str) -> String {
-    match count {
-        1 => format!("1 {thing}"),
-        _ => format!("{count} {thing}s"),
-    }
+pub(super) fn counted(count: impl Copy + Display + PartialEq + From<u8>, thing: &str) -> String {
+    let plural = if count == 1.into() { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// A table for standard output.

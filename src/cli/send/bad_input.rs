@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::cli::terminal::counted;
+
 /// Most problems that are told one by one.
 const SHOWN_MAX: usize = 20;
 
@@ -58,13 +60,8 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let things = if self.count == 1 {
-            "problem"
-        } else {
-            "problems"
-        };
-        let Self { name, count, .. } = self;
-        write!(f, "nothing was sent: {count} {things} in {name}")?;
+        let problems = counted(self.count, "problem");
+        write!(f, "nothing was sent: {problems} in {}", self.name)?;
         for Problem { line, message } in &self.shown {
             match line {
                 Some(line) => write!(f, "\n  line {line}: {message}")?,

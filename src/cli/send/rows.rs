@@ -6,6 +6,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::draft::Draft;
 use super::input::Given;
+use crate::cli::terminal::counted;
 
 /// How the text of a cell becomes the JSON of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,16 +150,11 @@ fn body(columns: &[Column], record: &ByteRecord, defaults: &Draft) -> Result<Vec
 }
 
 fn other_length(columns: &[Column], cells: usize) -> String {
-    let there_are = match cells {
-        1 => "there is 1 cell".to_owned(),
-        _ => format!("there are {cells} cells"),
-    };
-    let count = columns.len();
+    let (row, header) = (counted(cells, "cell"), counted(columns.len(), "column"));
+    let lengths = format!("the row has {row}, the header {header}");
     match columns.get(cells) {
-        Some(Column { field, .. }) => {
-            format!("there is no {field}: {there_are}, and {count} columns in the header")
-        }
-        None => format!("{there_are}, and {count} columns in the header"),
+        Some(Column { field, .. }) => format!("there is no {field}: {lengths}"),
+        None => lengths,
     }
 }
 
@@ -251,9 +247,9 @@ mod tests {
     #[test]
     fn a_row_of_another_length_is_wrong_and_the_next_is_read() {
         let rows = read("queue,agent\n1\n1,2,3\n1,2\n");
-        let wrong = "there is no agent: there is 1 cell, and 2 columns in the header";
+        let wrong = "there is no agent: the row has 1 cell, the header 2 columns";
         assert_eq!(rows[0], (2, Err(wrong.to_owned())));
-        let wrong = "there are 3 cells, and 2 columns in the header";
+        let wrong = "the row has 3 cells, the header 2 columns";
         assert_eq!(rows[1], (3, Err(wrong.to_owned())));
         assert_eq!(rows[2], row(4, r#"{"agent":"2","queue":"1"}"#));
     }

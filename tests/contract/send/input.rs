@@ -98,7 +98,7 @@ clockout: nothing was sent: 4 problems in standard input
   line 3: action must be \"pause\" or \"remove\", not \"pauze\"
   line 3: agent must be 1 to 32 characters of 0-9 A-Z a-z * # _ + -, not \"5 70\"
   line 3: expires_at must be an RFC 3339 time with its offset, such as 2026-11-21T18:10:00+03:30, not \"tomorrow\"
-  line 4: there is no agent: there are 2 cells, and 4 columns in the header
+  line 4: there is no agent: the row has 2 cells, the header 4 columns
 ";
     assert_eq!(finished.stderr, expected);
     assert!(jobs.rest().await.is_empty());
