@@ -42,7 +42,8 @@ fn every_variable_that_is_set_for_a_worker_is_a_setting() {
     for file in FILES {
         let text = read(file);
         let names = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
-        for name in names.filter(|name| name.starts_with("CLOCKOUT_") && !name.ends_with('_')) {
+        let names = names.filter(|name| name.starts_with("CLOCKOUT_") && !name.ends_with('_'));
+        for name in names.filter(|name| !name.starts_with("CLOCKOUT_TEST_")) {
             let given = [(OsString::from(name), OsString::from("/"))];
             let problems = match Settings::load(&Arguments::default(), given) {
                 Ok(_) => continue,
