@@ -21,6 +21,8 @@ pub(super) fn parse(header: &str, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -44,6 +46,17 @@ mod tests {
                 wait.map(Duration::from_secs),
                 "{header}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_holds_a_caller_up_for_longer_than_the_most(
+            header in "[ +-]{0,2}[0-9]{0,30}|[A-Za-z0-9 ,:+-]{0,40}|\\PC{0,20}",
+            now in 0..=u32::MAX,
+        ) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.into());
+            prop_assert!(parse(&header, now).is_none_or(|wait| wait <= RETRY_AFTER_MAX));
         }
     }
 }

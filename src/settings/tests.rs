@@ -1,5 +1,6 @@
 //! The settings from outside: files, environment and flags in, settings or problems out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
@@ -491,8 +492,14 @@ fn no_secret_is_ever_printed() {
         ("CLOCKOUT_PBX_USERNAME", "user"),
         ("CLOCKOUT_PBX_PASSWORD", "HUSH"),
     ];
-    let printed = format!("{:?}", load(&environment).unwrap());
-    assert!(!printed.contains("HUSH"), "{printed}");
+    let settings = load(&environment).unwrap();
+    let printed = format!("{settings:?}");
+    let panic = catch_unwind(AssertUnwindSafe(|| Err::<(), _>(settings).unwrap())).unwrap_err();
+    let panic = panic.downcast_ref::<String>().unwrap();
+    assert!(panic.contains("user"), "{panic}");
+    for shown in [&printed, panic] {
+        assert!(!shown.contains("HUSH"), "{shown}");
+    }
     let as_bytes = format!("{:?}", b"HUSH");
     assert!(
         !printed.contains(as_bytes.trim_matches(['[', ']'])),
