@@ -69,11 +69,15 @@ impl Schedule {
 
     /// Whether the jobs of an agent keep to one queue, and that goes from one worker to another only when the one before has
     /// ended. Where it only loses its connection or its breaker opens, the next worker begins while it still finishes a
-    /// call. And what comes while a shard is missing goes to others, where the next ones do not wait for it.
+    /// call. What comes while a shard is missing goes to others, where the next ones do not wait for it; and so may what comes
+    /// after a restart of RabbitMQ, which leads jobs to shards by the order in which it recovers their bindings.
     pub fn hands_over_in_order(&self) -> bool {
         let mut faults = self.strikes.iter().flat_map(|strike| &strike.faults);
-        let lost = Fault::Broker(BrokerFault::JobsQueueDeleted);
-        let keeps_shard = self.shards == 1 || faults.clone().all(|fault| *fault != lost);
+        let moves_jobs = |fault: &Fault| {
+            use BrokerFault::{JobsQueueDeleted, Killed, Restarted};
+            matches!(fault, Fault::Broker(JobsQueueDeleted | Killed | Restarted))
+        };
+        let keeps_shard = self.shards == 1 || !faults.clone().any(moves_jobs);
         keeps_shard && (self.workers == 1 || faults.all(|fault| fault.side() == Side::Worker))
     }
 
