@@ -5,7 +5,7 @@
 RESULTS is a folder: soak.json if there was one, and any other JSON file is of the suite, whole or in parts. A picture is drawn where a page
 refers to it as FOLDER/PART.svg, in a folder beside the page that is named like it. A table stands in the page between two comments:
 `<!-- drain · runs of 500 -->` and `<!-- end -->`; the first names a part and a table of the results. `<!-- origin · drain -->` tells where and when
-that part was measured.
+that part was measured, and `<!-- processors · runs of 500 -->` where the processors' time went in a table of drain.
 """
 
 import json
@@ -46,6 +46,9 @@ COLUMNS = [
     ("calls", "calls", 0),
     ("peak_mib", "peak MiB", 1),
 ]
+
+# Whose share of the processors is told.
+ACCOUNTED = [("floor", "whole"), ("clockout", "PBX 0 ms"), ("clockout", "PBX 5 ms"), ("node-amqplib", "PBX 5 ms")]
 
 
 def main(results, *pages):
@@ -201,6 +204,8 @@ def filled(text, suites, rows, soak):
             body = origin(next(suite for suite in suites if names(suite["rows"], table)))
         elif part == "soak":
             body = soaked(soak)
+        elif part == "processors":
+            body = processors(next(suite for suite in suites if names(suite["rows"], "drain")), table)
         else:
             body = table_of(of(rows, part, table)) or sys.exit(f"no results for: {match[1]}")
         return f"<!-- {match[1]} -->\n{body}\n<!-- end -->"
@@ -215,6 +220,22 @@ def origin(suite):
         f"Measured on {suite['date'][:10]}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}, broker and PBX on the same machine; {versions}."
     )
+
+
+def processors(suite, table):
+    """Milliseconds of all processors for 1,000 jobs, and who had them: medians, so they add up nearly."""
+    parts = [(f"{part}_cpu_ms_per_1000", part) for part in ("worker", "broker", "pbx")] + [("disk_ms_per_1000", "idle, disk"), ("idle_ms_per_1000", "idle")]
+    head = ["", "", "all", *(title for _, title in parts), "the rest"]
+    lines = [head, ["---"] * 2 + ["--:"] * (len(head) - 2)]
+    for row in of(suite["rows"], "drain", table):
+        medians = {name: figure["median"] for name, figure in row["figures"].items()}
+        if (row["who"], row["case"]) not in ACCOUNTED:
+            continue
+        every = 1e6 * suite["machine"]["cores"] / medians["jobs_per_second"]
+        spent = [medians.get(name, 0) for name, _ in parts]
+        cells = [every, *spent, every - sum(spent)]
+        lines.append([row["who"], row["case"], *(f"{value:.1f}" for value in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def soaked(soak):

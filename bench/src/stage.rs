@@ -18,6 +18,7 @@ use crate::contestant::{Contestant, Running};
 use crate::results::float;
 use jobs::Jobs;
 use pbx::Pbx;
+use process::Unused;
 use rabbit::Rabbit;
 
 /// How often the broker is asked how far a contestant has come.
@@ -64,6 +65,9 @@ pub(crate) struct Drained {
     pub(crate) worker_cpu: f64,
     pub(crate) broker_cpu: f64,
     pub(crate) pbx_cpu: f64,
+    /// Processor seconds for a thousand agents that nobody used, and those of them in which somebody waited for a disk.
+    pub(crate) idle: f64,
+    pub(crate) disk: f64,
     /// Bytes.
     pub(crate) memory_peak: u64,
     pub(crate) load: pbx::Load,
@@ -103,17 +107,13 @@ impl Stage {
         let running = contestant.start(self, &pbx)?;
         let (all, warm) = (jobs.outcomes(), share(jobs.outcomes(), WARM_UP));
         let begun = self.await_outcomes(warm, &running).await?;
-        let before = (
-            running.meter.read()?,
-            self.rabbit.meter.read()?,
-            pbx.meter.read()?,
-        );
+        let read = || -> Result<_> {
+            let (worker, broker) = (running.meter.read()?, self.rabbit.meter.read()?);
+            Ok((worker, broker, pbx.meter.read()?, Unused::read()?))
+        };
+        let before = read()?;
         let ended = self.await_outcomes(all, &running).await?;
-        let after = (
-            running.meter.read()?,
-            self.rabbit.meter.read()?,
-            pbx.meter.read()?,
-        );
+        let after = read()?;
         running.stop().await?;
         ensure!(
             self.rabbit.look(queue).await?.0 == 0,
@@ -130,6 +130,8 @@ impl Stage {
             worker_cpu: cpu(before.0.cpu, after.0.cpu),
             broker_cpu: cpu(before.1.cpu, after.1.cpu),
             pbx_cpu: cpu(before.2.cpu, after.2.cpu),
+            idle: cpu(before.3.idle, after.3.idle),
+            disk: cpu(before.3.disk, after.3.disk),
             memory_peak: after.0.memory_peak,
             load,
         })

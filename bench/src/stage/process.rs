@@ -1,9 +1,10 @@
-//! What a process and its children use: processor time, memory, file handles.
+//! What a process and its children use: processor time, memory, file handles; and what the machine has left.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use procfs::CurrentSI as _;
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process, all_processes};
 
@@ -27,6 +28,24 @@ pub(crate) struct Usage {
     pub(crate) memory: u64,
     pub(crate) threads: u64,
     pub(crate) handles: u64,
+}
+
+/// Processor time since the machine started that nobody used, of all its cores together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unused {
+    pub(crate) idle: Duration,
+    /// Idle as well, but somebody waited for a disk.
+    pub(crate) disk: Duration,
+}
+
+impl Unused {
+    pub(crate) fn read() -> Result<Self> {
+        let total = procfs::KernelStats::current()?.total;
+        Ok(Self {
+            idle: total.idle_duration(),
+            disk: total.iowait_duration().unwrap_or_default(),
+        })
+    }
 }
 
 impl Meter {

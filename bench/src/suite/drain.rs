@@ -132,6 +132,8 @@ impl Backlog {
             ("agents_per_second", drained.jobs_per_second * agents),
             ("worker_cpu_ms_per_1000", drained.worker_cpu * 1000.0),
             ("broker_cpu_ms_per_1000", drained.broker_cpu * 1000.0),
+            ("idle_ms_per_1000", drained.idle * 1000.0),
+            ("disk_ms_per_1000", drained.disk * 1000.0),
             ("peak_mib", float(drained.memory_peak) / float(1 << 20)),
         ]);
         // The floor makes none.
