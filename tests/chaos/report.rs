@@ -24,7 +24,7 @@ pub struct Report {
     longest_settling_ms: u128,
     /// Seeds in which order must hold, and an agent told as done must be done.
     judged: usize,
-    /// Agents for whom that did not hold in the other seeds, where one worker took over from another or a shard was deleted.
+    /// How often that did not hold in the other seeds, where one worker took over from another or jobs got into another shard.
     handed_over: usize,
     /// How often each promise was broken.
     broken: BTreeMap<String, usize>,
@@ -53,7 +53,7 @@ pub struct Findings {
     pub settling: Duration,
     pub struck: Vec<Struck>,
     pub broken: Vec<Broken>,
-    /// Agents whose order or end was not as it should be; `None`: they are judged, and among the broken promises.
+    /// How often an agent's order or end was not as it should be; `None`: judged, and among the broken promises.
     pub handed_over: Option<usize>,
     /// What the workers wrote.
     pub logs: String,
@@ -138,7 +138,7 @@ impl fmt::Display for Report {
             ("PBX calls", self.pbx_calls),
             ("seeds in which order and end are judged", self.judged),
             (
-                "in the others, agents for whom a hand-over or a lost shard broke either",
+                "in the others, how often a hand-over or another shard broke either",
                 self.handed_over,
             ),
         ] {

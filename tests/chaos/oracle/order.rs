@@ -59,10 +59,13 @@ fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member
     if !is_within(&in_runs(&answered), &in_runs(calls)) || pauses_too_early(story, calls) {
         broken.push(Promise::Order);
     }
-    // What was tried and not answered may have reached the PBX or not.
+    // What was tried and not answered may have reached the PBX or not; and what came back after a crash, when its time was up,
+    // was not tried again as the jobs before it were.
     let last = story.iter().rfind(|(_, told)| told.attempts > 0);
-    let Some((sent, told)) = last.filter(|(_, told)| told.codes.iter().any(|c| is_answered(c)))
-    else {
+    let is_last = |told: &Told| {
+        told.codes.iter().any(|code| is_answered(code)) && !told.codes.contains("expired")
+    };
+    let Some((sent, told)) = last.filter(|(_, told)| is_last(told)) else {
         return broken;
     };
     if calls.last() != Some(&sent.job.action) {
@@ -141,40 +144,64 @@ fn is_within(actions: &[Action], calls: &[Action]) -> bool {
         .all(|action| calls.any(|call| call == action))
 }
 
-#[test]
-fn a_pause_before_an_earlier_remove_is_seen_and_a_remove_that_replaced_a_pause_is_no_fault() {
-    let applied = |action| {
-        let job = Job {
-            number: 0,
-            kind: Kind::Sound,
-            action,
-            queue: "1".to_owned(),
-            agents: vec!["1".to_owned()],
-        };
-        let told = Told {
-            codes: ["applied".to_owned()].into(),
-            status: "succeeded".to_owned(),
-            attempts: 1,
-            times: 1,
-            ..Told::default()
-        };
-        (Sent::new(job, "id"), told)
-    };
-    let judged = |jobs: [Action; 2], calls: &[Action]| {
-        let jobs = jobs.map(applied);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Action = Action::Pause;
+    const REMOVE: Action = Action::Remove;
+
+    /// A job's action, and the codes that its outcomes had.
+    type Done<'c> = (Action, &'c [&'c str]);
+
+    fn judged(jobs: [Done<'_>; 2], calls: &[Action]) -> Vec<Promise> {
+        let jobs = jobs.map(|(action, codes)| {
+            let job = Job {
+                number: 0,
+                kind: Kind::Sound,
+                action,
+                queue: "1".to_owned(),
+                agents: vec!["1".to_owned()],
+            };
+            let told = Told {
+                codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+                status: "succeeded".to_owned(),
+                attempts: 1,
+                times: codes.len(),
+                ..Told::default()
+            };
+            (Sent::new(job, "id"), told)
+        });
         let story: Vec<_> = jobs.iter().map(|(sent, told)| (sent, told)).collect();
         let member = Member {
             member: false,
             paused: true,
         };
         judge_agent(&story, calls, Some(member))
-    };
-    let (pause, remove) = (Action::Pause, Action::Remove);
-    assert!(judged([remove, pause], &[remove, pause]).is_empty());
-    assert_eq!(judged([remove, pause], &[pause]), [Promise::Order]);
-    assert_eq!(
-        judged([remove, pause], &[pause, remove, pause]),
-        [Promise::Order]
-    );
-    assert!(judged([pause, remove], &[remove, pause, remove]).is_empty());
+    }
+
+    fn applied(jobs: [Action; 2], calls: &[Action]) -> Vec<Promise> {
+        judged(jobs.map(|action| (action, &["applied"][..])), calls)
+    }
+
+    #[test]
+    fn a_pause_before_an_earlier_remove_is_seen_and_a_remove_that_replaced_a_pause_is_no_fault() {
+        assert!(applied([REMOVE, PAUSE], &[REMOVE, PAUSE]).is_empty());
+        assert_eq!(applied([REMOVE, PAUSE], &[PAUSE]), [Promise::Order]);
+        assert_eq!(
+            applied([REMOVE, PAUSE], &[PAUSE, REMOVE, PAUSE]),
+            [Promise::Order]
+        );
+        assert!(applied([PAUSE, REMOVE], &[REMOVE, PAUSE, REMOVE]).is_empty());
+    }
+
+    #[test]
+    fn the_last_call_is_the_last_jobs_unless_that_came_back_when_its_time_was_up() {
+        let remove = (REMOVE, &["applied", "already_absent"][..]);
+        let calls = [REMOVE, PAUSE, REMOVE];
+        let in_time = judged([remove, (PAUSE, &["not_member"])], &calls);
+        assert_eq!(in_time, [Promise::Order]);
+        let too_late = judged([remove, (PAUSE, &["not_member", "expired"])], &calls);
+        assert!(too_late.is_empty());
+    }
 }
