@@ -80,6 +80,11 @@ chaos soak:
 	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
 	  cargo test --test chaos whatever_fails -- --nocapture
 
+.PHONY: mutants
+mutants: ## Break one invariant after the other on purpose, and see whether simulation and chaos notice
+	@scripts/ensure cc rabbitmq
+	scripts/mutants
+
 .PHONY: engine-cost engine-cost-update
 engine-cost: COST = check
 engine-cost-update: COST = update
