@@ -224,8 +224,9 @@ def origin(suite):
 
 def processors(suite, table):
     """Milliseconds of all processors for 1,000 jobs, and who had them: medians, so they add up nearly."""
-    parts = [(f"{part}_cpu_ms_per_1000", part) for part in ("worker", "broker", "pbx")] + [("disk_ms_per_1000", "idle, disk"), ("idle_ms_per_1000", "idle")]
-    head = ["", "", "all", *(title for _, title in parts), "the rest"]
+    parts = [(f"{part.lower()}_cpu_ms_per_1000", part) for part in ("worker", "broker", "PBX")]
+    parts += [("disk_ms_per_1000", "idle, for a disk"), ("idle_ms_per_1000", "idle")]
+    head = ["", "", "in all", *(title for _, title in parts), "the rest"]
     lines = [head, ["---"] * 2 + ["--:"] * (len(head) - 2)]
     for row in of(suite["rows"], "drain", table):
         medians = {name: figure["median"] for name, figure in row["figures"].items()}
