@@ -20,10 +20,13 @@ async fn says(worker: &Worker, words: &str) {
     .await;
 }
 
-/// A worker with this settings file beside the settings of the stage.
+/// A worker with this settings file beside the settings of the stage, as far as it leaves them to the file.
 async fn worker(stage: &Stage, file: &Path, toml: &str) -> Worker {
     std::fs::write(file, toml).unwrap();
-    let setup = stage.worker().unset("batch.linger");
+    let left = ["batch.linger", "retry.initial", "retry.max"];
+    let setup = left
+        .iter()
+        .fold(stage.worker(), |setup, key| setup.unset(key));
     let setup = setup.environment("CLOCKOUT_CONFIG", file.to_str().unwrap());
     setup.start().await
 }
@@ -61,6 +64,52 @@ async fn what_waits_goes_by_the_settings_that_were_read_last() {
         "batch.linger, log.filter, pbx.texts.absent changed",
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_goes_by_the_limits_that_were_read_last() {
+    let (stage, folder) = (stage().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("clockout.toml");
+    let limits = |calls, agents| {
+        format!(
+            "batch.linger = \"10m\"\nbatch.max_agents = {agents}\npbx.max_in_flight = {calls}\npbx.timeout = \"10m\"\n"
+        )
+    };
+    stage.faults(json!([{"effect": {"call": {"hang": {"applied": false}}}}]));
+    let worker = worker(&stage, &file, &limits(1, 3)).await;
+    let jobs = ["1", "2"].map(|queue| {
+        ["1", "2"].map(|agent| json!({"action": "pause", "queue": queue, "agent": agent}))
+    });
+    stage.send_all(jobs.into_iter().flatten()).await;
+    worker.shows("clockout_jobs_held 4").await;
+
+    write(&worker, &file, &limits(1, 2));
+    stage.called(1).await;
+    // The first call does not end.
+    write(&worker, &file, &limits(2, 2));
+    stage.called(2).await;
+}
+
+#[tokio::test]
+async fn an_agent_is_tried_again_by_the_settings_that_were_read_last() {
+    let (mut stage, folder) = (stage().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("clockout.toml");
+    let retry = |initial, attempts| {
+        format!(
+            "retry.initial = \"{initial}\"\nretry.max = \"1h\"\nretry.attempts_max = {attempts}\n"
+        )
+    };
+    stage.faults(json!([{"effect": {"item": {"fail": {"text": "Try again"}}}}]));
+    let worker = worker(&stage, &file, &retry("1h", 6)).await;
+    write(&worker, &file, &retry("10ms", 2));
+    says(&worker, "settings read anew: ").await;
+    let outcome = stage
+        .perform(json!({"action": "pause", "queue": "1", "agent": "1"}))
+        .await;
+    assert_eq!(
+        (&outcome["code"], &outcome["attempts"]),
+        (&"exhausted".into(), &2.into())
+    );
 }
 
 #[tokio::test]

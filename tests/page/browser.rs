@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use url::{ParseError, Url};
 
+use crate::axe;
 use crate::support::{free_port, poll};
 
 /// One at a time: a browser wants a processor for itself.
@@ -144,7 +145,8 @@ impl Browser {
         focused.send_keys(keys).await.unwrap();
     }
 
-    /// Looks at the page on each screen; nothing may stick out of it. Keeps pictures where they are asked for.
+    /// Looks at the page on each screen; nothing may stick out of it or keep a reader out. Keeps pictures where they are
+    /// asked for.
     pub async fn look_over(&self, name: &str) {
         for Screen { scheme, width } in SCREENS {
             let media = json!([{"name": "prefers-color-scheme", "value": scheme}]);
@@ -153,6 +155,11 @@ impl Browser {
             self.resize(width, 900).await;
             let seen = self.ask("document.documentElement.scrollWidth").await;
             assert_eq!(seen, width, "the page is wider than its screen");
+            let objections = axe::objections(self).await;
+            assert!(
+                objections.is_empty(),
+                "{name}, {scheme}, {width}: {objections:#?}"
+            );
             if let Ok(folder) = std::env::var(PICTURES) {
                 let height = self.ask("document.documentElement.scrollHeight").await;
                 self.resize(width, height.as_u64().unwrap()).await;

@@ -62,6 +62,7 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
     browser
         .comes("document.querySelectorAll('#batches tr').length >= 10")
         .await;
+    browser.shows("batches", "it was full").await;
     browser.shows("verdict", "All is well; jobs flow").await;
     browser.look_over("shift-end").await;
     let done = QUEUES * AGENTS - QUEUES - 1;

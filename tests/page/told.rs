@@ -29,6 +29,24 @@ async fn a_viewer_who_finds_no_seat_is_told_why_and_gets_the_next_that_is_free()
 }
 
 #[tokio::test]
+async fn what_is_old_is_shown_as_old_and_stays_readable() {
+    let played = Played::start().await;
+    played.holds([1, 2]);
+    played
+        .health
+        .error(Timestamp(0), "the PBX cannot be reached");
+    let Some(browser) = Browser::open(&played.url()).await else {
+        return;
+    };
+    browser.shows("errors", "the PBX cannot be reached").await;
+    played.stop.cancel();
+    browser
+        .shows("verdict", "No word from the worker any more")
+        .await;
+    browser.look_over("silent").await;
+}
+
+#[tokio::test]
 async fn a_time_of_another_day_has_its_day() {
     let played = Played::start().await;
     played.holds([1]);

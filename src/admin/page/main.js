@@ -110,6 +110,18 @@ function showOutcomes({ totals }) {
   }
 }
 
+/** Why a batch left: the settings and metrics have the names, operators the words. */
+const CAUSES = {
+  full: "it was full",
+  linger: "it had waited long enough",
+  prefetch: "no more jobs fit in",
+  drain: "the worker stops",
+  flush: "somebody flushed it",
+  retry: "it was to be tried again",
+  split: "the PBX refused a larger one",
+  probe: "it tries the failing PBX",
+};
+
 let queues = [];
 
 function showQueues() {
@@ -144,7 +156,7 @@ function showTables({ batches, failures, last_errors }) {
         String(batch.attempt),
         milliseconds(batch.waited_ms),
         milliseconds(batch.took_ms),
-        batch.cause,
+        CAUSES[batch.cause] ?? batch.cause,
         batch.message === null ? result(batch) : { text: `${batch.result}: ${batch.message}`, tone: "bad" },
       ],
     })),
