@@ -58,6 +58,8 @@ pub enum Command {
     },
     /// Start or stop consuming; outlives sessions: a new one starts with the last that was said.
     Intake { open: bool },
+    /// End this session, so that RabbitMQ gets back what is held, and build the next. Void if the epoch is over.
+    LetGo { epoch: Epoch },
     /// Hand on no more deliveries, whatever is said of intake after this, but stay subscribed to the end: RabbitMQ would
     /// give a later job of an agent to the next worker while an earlier one is still under way here.
     Finish,
@@ -78,6 +80,11 @@ pub enum Event {
     },
     Delivered {
         deliveries: Vec<Incoming>,
+    },
+    /// RabbitMQ sends no more of one of the jobs queues, as that queue's part of the prefetch is used up; or it does again. Only
+    /// where that is not the same as holding [`Settings::prefetch`] jobs.
+    UsedUp {
+        used_up: bool,
     },
     Told {
         results: Vec<(TellId, Published)>,

@@ -12,9 +12,11 @@ pub mod job;
 mod lane;
 mod ledger;
 mod memory;
+mod outage;
 pub mod outcome;
 mod pace;
 mod retry;
+mod shedding;
 mod telling;
 mod tuning;
 pub mod verdict;
@@ -30,13 +32,15 @@ use acks::{Acks, Arrived};
 use batch::{Batch, Cause};
 use bounded::Map;
 use breaker::{Breaker, Permit};
-use job::{Agent, Epoch, Job, PbxQueue, Target, Ticket, Timestamp};
+use job::{Action, Agent, Epoch, Job, PbxQueue, Target, Ticket, Timestamp};
 use lane::{Due, Lane, Rules};
 use ledger::Ledger;
 use memory::Memory;
+use outage::Outage;
 use outcome::{Code, Outcome};
 use pace::Pace;
 use retry::Schedule;
+use shedding::Failing;
 use telling::Telling;
 pub use tuning::Tuning;
 use verdict::CallResult;
@@ -87,6 +91,8 @@ pub struct BreakerSettings {
     pub failures: NonZeroU32,
     pub cooldown: Duration,
     pub cooldown_max: Duration,
+    /// Longest that jobs stay held while it is open.
+    pub hold_max: Duration,
 }
 
 /// What this worker may do at all.
@@ -144,9 +150,17 @@ pub enum Event {
         ticket: Ticket,
         published: Published,
     },
+    /// The answer to [`Effect::Ask`]. `away`: why the PBX takes no call at all; `None` if it may take some.
+    Asked {
+        away: Option<Arc<str>>,
+    },
     /// The broker session ended: its tickets are void, and so is every publish not yet answered.
     ChannelLost {
         epoch: Epoch,
+    },
+    /// Part of the prefetch is used up, so that no more comes of some jobs queue though less than all of it is held; or not any more.
+    PartUsedUp {
+        used_up: bool,
     },
     /// A deadline of [`Engine::next_deadline`] has come.
     Tick,
@@ -212,6 +226,12 @@ pub enum Effect {
         call: CallId,
         batch: Arc<Batch>,
     },
+    /// Ask the PBX whether it would take a call for this action, by one about nobody.
+    Ask {
+        action: Action,
+    },
+    /// End the session, so that everything held goes back to RabbitMQ.
+    LetGo,
     Tell {
         tell: TellId,
         outcome: Arc<Outcome>,
@@ -249,6 +269,8 @@ pub struct Engine {
     alarms: BTreeSet<(Duration, LaneId)>,
     last_probed: LaneId,
     breaker: Breaker,
+    failing: Failing,
+    outage: Outage,
     pace: Pace,
     in_flight: Map<CallId, LaneId>,
     next_call: u64,
@@ -256,6 +278,7 @@ pub struct Engine {
     /// When to look for expired jobs among those that wait.
     sweep_at: Option<Duration>,
     pressed: Option<Cause>,
+    part_used_up: bool,
     intake_open: bool,
     paused: bool,
     drain: Drain,
@@ -340,12 +363,15 @@ impl Engine {
             alarms: BTreeSet::new(),
             last_probed: 0,
             breaker: Breaker::new(settings.breaker),
+            failing: Failing::default(),
+            outage: Outage::default(),
             pace: Pace::new(settings.max_calls_per_second),
             in_flight: Map::default(),
             next_call: 1,
             telling: Telling::new(settings.hold_unroutable),
             sweep_at: None,
             pressed: None,
+            part_used_up: false,
             intake_open: true,
             paused: false,
             drain: Drain::Unasked,
@@ -379,19 +405,22 @@ impl Engine {
             Event::CallDone { call, result } => self.call_done(now, call, &result),
             Event::Told { tell, published } => self.told(now, tell, published),
             Event::Buried { ticket, published } => self.buried(now, ticket, published),
+            Event::Asked { away } => self.asked(away.as_ref()),
             Event::ChannelLost { epoch: _ } => self.void(now),
+            Event::PartUsedUp { used_up } => self.part_used_up = used_up,
             Event::Tick => {}
             Event::Paused { paused } => self.paused = paused,
             Event::BreakerClosed => self.breaker.close(),
             Event::Flushed { queue } => self.flush(now.elapsed, queue),
             Event::StopRequested => {
                 self.begin_drain();
-                self.acknowledge();
+                self.acknowledge(false);
             }
             Event::Tuned(tuning) => self.tune(now.elapsed, *tuning),
             Event::GraceEnded => self.give_back(),
         }
         self.feel_pressure(now);
+        self.shed(now);
         self.dispatch(now);
         self.decide_intake();
         self.note_drained();
@@ -400,7 +429,7 @@ impl Engine {
 
     /// When to send the next [`Event::Tick`], as [`Now::elapsed`]; `None` while nothing waits for time to pass.
     pub fn next_deadline(&self) -> Option<Duration> {
-        [self.next_move(), self.sweep_at]
+        [self.next_move(), self.sweep_at, self.outage.wake_at()]
             .into_iter()
             .flatten()
             .min()
@@ -416,6 +445,7 @@ impl Engine {
             self.breaker.deadline(),
             self.telling.deadline(),
             self.acks.deadline(),
+            self.let_go_at(),
         ]
         .into_iter()
         .flatten()
@@ -519,10 +549,16 @@ impl Engine {
         }
         self.publish_again(now);
         if self.acks.deadline().is_some_and(|at| at <= now.elapsed) {
-            self.acknowledge();
+            self.acknowledge(false);
         }
         if self.sweep_at.is_some_and(|at| at <= now.elapsed) {
             self.sweep(now);
+        }
+        if self.let_go_at().is_some_and(|at| at <= now.elapsed) {
+            self.let_go();
+        }
+        if self.outage.wake_at().is_some_and(|at| at <= now.elapsed) {
+            self.outage.wake();
         }
     }
 
@@ -549,7 +585,8 @@ impl Engine {
 
     /// Looks whether more company can still come for what gathers; where it cannot, every lane is due.
     fn feel_pressure(&mut self, now: Now) {
-        let full = self.acks.len() >= self.settings.prefetch.get() || !self.has_room();
+        let all_used_up = self.acks.len() >= self.settings.prefetch.get() || !self.has_room();
+        let full = all_used_up || self.part_used_up;
         let pressed = match (self.is_draining(), full) {
             (true, _) => Some(Cause::Drain),
             (false, true) => Some(Cause::Prefetch),
@@ -589,6 +626,7 @@ impl Engine {
                 self.alarms.insert((at, id));
             }
             Due::Never if slot.lane.is_empty() => {
+                self.failing.forgive(id);
                 self.by_queue.remove(&slot.lane.queue);
                 self.lanes.remove(id);
             }
@@ -597,8 +635,12 @@ impl Engine {
     }
 
     /// Unless somebody wants it otherwise, new deliveries are taken while calls may be made; when the breaker waits for a
-    /// probe and nothing is held that could be one; and when all that is held has failed as one.
+    /// probe and nothing is held that could be one; and when all that is held has failed as one. But in a long outage only once
+    /// the PBX may be back, or a job has expired.
     fn decide_intake(&mut self) {
+        if self.breaker.is_closed() {
+            self.outage.wake();
+        }
         let wanted = match self.breaker.permit() {
             Permit::Call => true,
             Permit::Probe => self.lanes.iter().all(|(_, slot)| slot.lane.waiting() == 0),
@@ -606,6 +648,7 @@ impl Engine {
         };
         let (agents, queues) = (self.ledger.owed(), self.lanes.len());
         let wanted = wanted || self.breaker.needs_others(agents, queues);
+        let wanted = wanted && !self.outage.is_asleep();
         let open = wanted && !self.is_draining() && !self.paused;
         if open != self.intake_open {
             self.intake_open = open;
@@ -613,8 +656,9 @@ impl Engine {
         }
     }
 
-    fn acknowledge(&mut self) {
-        let due = self.acks.take(self.now, self.is_draining());
+    /// Acknowledges what is finished and has waited long enough for those before it; `at_once`, all that is finished.
+    fn acknowledge(&mut self, at_once: bool) {
+        let due = self.acks.take(self.now, at_once || self.is_draining());
         self.settle(due, Disposition::Ack);
     }
 
@@ -631,6 +675,8 @@ impl Engine {
 
     /// The session is over: tickets and publishes are void; calls go on and are remembered.
     fn void(&mut self, now: Now) {
+        self.part_used_up = false;
+        self.outage.session_ended();
         self.acks.void();
         self.ledger.void();
         self.telling.void();
@@ -647,12 +693,13 @@ impl Engine {
 
     fn give_back(&mut self) {
         self.begin_drain();
-        self.acknowledge();
+        self.acknowledge(false);
         let undone = self.acks.void();
         self.settle(undone, Disposition::GiveBack);
         self.ledger.void();
         self.telling.void();
         self.in_flight.clear();
+        self.failing.forgive_all();
         // What was given back must not be called any more: another worker may have it by now.
         self.lanes.clear();
         self.by_queue.clear();

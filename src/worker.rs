@@ -26,7 +26,7 @@ use crate::engine::batch::Batch;
 use crate::engine::job::{Epoch, JobId, Timestamp};
 use crate::engine::verdict::CallResult;
 use crate::engine::{Counted, Effect, Engine, Event, Tuning};
-use crate::pbx::client::Client;
+use crate::pbx::client::{Client, Trouble};
 use crate::pbx::texts;
 use crate::telemetry::{Metrics, field};
 use crate::traces::Traces;
@@ -126,6 +126,8 @@ struct Worker {
     calls: JoinSet<Reply>,
     /// The call that each task makes: all that is left of one that panicked.
     called: HashMap<task::Id, Arc<Batch>>,
+    /// At most one, as the engine asks again only when it knows.
+    asks: JoinSet<Result<(), Trouble>>,
     connection: admin::Broker,
     epoch: Option<Epoch>,
     watchdog: Watchdog,
@@ -152,6 +154,7 @@ impl Worker {
             backlog: VecDeque::new(),
             calls: JoinSet::new(),
             called: HashMap::new(),
+            asks: JoinSet::new(),
             connection: admin::Broker::default(),
             epoch: None,
             watchdog,
@@ -197,6 +200,7 @@ impl Worker {
                     self.step(Event::Tuned(Box::new(change.tuning)));
                 }
                 Some(done) = self.calls.join_next_with_id() => self.call_done(done),
+                Some(asked) = self.asks.join_next() => self.asked(asked),
                 Ok(room) = commands.reserve(), if self.outbox.is_ready() => {
                     self.outbox.send(room, self.epoch);
                 }
@@ -234,6 +238,11 @@ impl Worker {
                     });
                     self.called.insert(task.id(), held);
                 }
+                Effect::Ask { action } => {
+                    let pbx = self.parts.pbx.clone();
+                    self.asks.spawn(async move { pbx.probe(action).await });
+                }
+                Effect::LetGo => self.outbox.let_go(),
                 Effect::Tell { tell, outcome } => {
                     self.outbox.publish(Note::Tell { tell, outcome });
                 }
@@ -275,6 +284,7 @@ impl Worker {
             }
             broker::Event::Subscribed { subscribed } => self.connection.subscribed = subscribed,
             broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
+            broker::Event::UsedUp { used_up } => self.step(Event::PartUsedUp { used_up }),
             broker::Event::Told { results } => {
                 self.outbox.answered(results.len());
                 self.outcomes
@@ -392,6 +402,13 @@ impl Worker {
             self.remember_error(&problem);
         }
         self.step(Event::CallDone { call, result });
+    }
+
+    fn asked(&mut self, asked: Result<Result<(), Trouble>, JoinError>) {
+        let trouble = asked.ok().and_then(Result::err);
+        let away = trouble.filter(Trouble::meets_every_call);
+        let away = away.map(|trouble| trouble.to_string().into());
+        self.step(Event::Asked { away });
     }
 
     /// For `/status`; what the log says of it is said where it happened.

@@ -16,6 +16,7 @@ use clockout::engine::batch::Batch;
 use clockout::engine::job::{
     Action, Agent, Echo, Epoch, Job, JobHead, JobId, OutcomeId, PbxQueue, Ticket, Timestamp,
 };
+use clockout::engine::outcome::{Code, Outcome};
 use clockout::engine::verdict::{Answer, CallResult, ItemAnswer};
 use clockout::engine::{
     BreakerSettings, Disposition, Effect, Engine, Event, Now, Policy, Published, RetrySettings,
@@ -82,6 +83,7 @@ fn settings() -> Settings {
             failures: NonZeroU32::MIN.saturating_add(4),
             cooldown: Duration::from_secs(5),
             cooldown_max: Duration::from_mins(1),
+            hold_max: Duration::from_mins(20),
         },
         policy: Policy {
             pause: true,
@@ -102,12 +104,18 @@ struct Run {
     /// Delivered and not acknowledged, in order of arrival.
     held: BTreeMap<Ticket, Arc<Job>>,
     confirmed: BTreeSet<OutcomeId>,
+    /// Every outcome that was ever told.
+    told: Vec<Arc<Outcome>>,
     under_way: VecDeque<Arc<Batch>>,
     /// Every call that ever left.
     calls: Vec<Arc<Batch>>,
     delivered: Vec<Arc<Job>>,
     acknowledged: usize,
     intake_open: bool,
+    /// How often the PBX was asked by a call about nobody.
+    asks: usize,
+    /// How often what was held was to go back.
+    let_go: usize,
 }
 
 impl Run {
@@ -123,11 +131,14 @@ impl Run {
             last_tag: 0,
             held: BTreeMap::new(),
             confirmed: BTreeSet::new(),
+            told: Vec::new(),
             under_way: VecDeque::new(),
             calls: Vec::new(),
             delivered: Vec::new(),
             acknowledged: 0,
             intake_open: true,
+            asks: 0,
+            let_go: 0,
         }
     }
 
@@ -201,18 +212,16 @@ impl Run {
         let Some(batch) = self.under_way.pop_front() else {
             return;
         };
-        let queue = batch.queue;
-        let item = |agent| ItemAnswer {
-            queue,
-            agent,
-            answer,
-            message: None,
-        };
-        let result = CallResult::Answered(batch.agents().map(item).collect());
-        self.step(Event::CallDone {
-            call: batch.id,
-            result,
-        });
+        let (call, result) = (batch.id, answered(&batch, answer));
+        self.step(Event::CallDone { call, result });
+    }
+
+    /// Ends every call under way, each by what `result` says of it.
+    fn end_calls(&mut self, result: impl Fn(&Batch) -> CallResult) {
+        for batch in std::mem::take(&mut self.under_way) {
+            let (call, result) = (batch.id, result(&batch));
+            self.step(Event::CallDone { call, result });
+        }
     }
 
     /// One step; what is published is confirmed at once.
@@ -234,6 +243,7 @@ impl Run {
                     }
                     Effect::Tell { tell, outcome } => {
                         self.confirmed.insert(outcome.id);
+                        self.told.push(outcome);
                         events.push_back(Event::Told { tell, published });
                     }
                     Effect::Bury { ticket, .. } => {
@@ -253,6 +263,8 @@ impl Run {
                         self.acknowledged += 1;
                     }
                     Effect::Intake { open } => self.intake_open = open,
+                    Effect::Ask { .. } => self.asks += 1,
+                    Effect::LetGo => self.let_go += 1,
                     Effect::Count(_) => {}
                     Effect::Drained => assert_eq!(self.held.len(), 0, "drained unasked"),
                 }
@@ -261,11 +273,39 @@ impl Run {
     }
 }
 
+fn answered(batch: &Batch, answer: Answer) -> CallResult {
+    let queue = batch.queue;
+    let item = |agent| ItemAnswer {
+        queue,
+        agent,
+        answer,
+        message: None,
+    };
+    CallResult::Answered(batch.agents().map(item).collect())
+}
+
+fn away() -> CallResult {
+    CallResult::Transient {
+        message: "503".into(),
+        retry_after: None,
+    }
+}
+
 fn queue(number: u8) -> PbxQueue {
     PbxQueue::parse(&format!("1000{number}")).expect("a queue number")
 }
 
 fn job(number: usize, action: Action, queue: u8, agents: &[u8]) -> Arc<Job> {
+    job_until(None, number, action, queue, agents)
+}
+
+fn job_until(
+    expires_at: Option<Timestamp>,
+    number: usize,
+    action: Action,
+    queue: u8,
+    agents: &[u8],
+) -> Arc<Job> {
     let agents: Vec<Agent> = agents
         .iter()
         .filter_map(|n| Agent::parse(&format!("57{n}")).ok())
@@ -275,7 +315,7 @@ fn job(number: usize, action: Action, queue: u8, agents: &[u8]) -> Arc<Job> {
         action,
         queue: self::queue(queue),
         requested_at: None,
-        expires_at: None,
+        expires_at,
         received_at: Timestamp(0),
         dry_run: false,
         replay: None,
@@ -536,4 +576,141 @@ fn whatever_the_settings_a_worker_whose_prefetch_is_used_up_goes_on() {
             }
         }
     }
+}
+
+/// Where nobody can be asked, the others would wait for the dead queue: its jobs would be all that is held in the end.
+#[test]
+fn a_pbx_queue_that_fails_alone_holds_no_more_than_its_share_of_prefetch_after_a_while() {
+    const DEAD: u8 = 0;
+    const WELL: u8 = 1;
+    let mut run = Run::new();
+    let (prefetch, share) = (100, 100 / 8);
+    for number in 0..prefetch {
+        let queue = if number < 90 { DEAD } else { WELL };
+        let agent = u8::try_from(number).expect("small");
+        run.deliver(job(number, Action::Pause, queue, &[agent]), false);
+    }
+    let is_shed = |outcome: &&Arc<Outcome>| {
+        let conclusion = &outcome.conclusion;
+        conclusion.code == Code::Exhausted && conclusion.attempts < 5
+    };
+    let mut number = prefetch;
+    for second in 0..63 {
+        run.end_calls(|batch| {
+            if batch.queue == queue(DEAD) {
+                away()
+            } else {
+                answered(batch, Answer::Done)
+            }
+        });
+        let shed = run.told.iter().filter(is_shed).count();
+        assert!(
+            second > 60 || shed == 0,
+            "{shed} given up after {second} seconds"
+        );
+        while run.held.len() < prefetch {
+            let agent = u8::try_from(number % 200).expect("small");
+            run.deliver(job(number, Action::Pause, WELL, &[agent]), false);
+            number += 1;
+        }
+        run.wait(Duration::from_secs(1));
+    }
+    let dead = |job: &&Arc<Job>| job.queue == queue(DEAD);
+    let held = run.held.values().filter(dead).count();
+    assert!((1..=share).contains(&held), "{held} of the dead queue held");
+    let given_up = run.told.iter().filter(is_shed);
+    let given_up: Vec<Option<Agent>> = given_up.map(|outcome| outcome.agent).collect();
+    let longest_waiting_first = given_up.is_sorted_by_key(|agent| {
+        let number = agent.map(|agent| agent.to_string().split_off(2));
+        number.and_then(|number| number.parse::<u32>().ok())
+    });
+    assert!(
+        !given_up.is_empty() && longest_waiting_first,
+        "{given_up:?}"
+    );
+}
+
+#[test]
+fn a_pbx_queue_that_fails_is_not_blamed_for_an_outage_of_the_whole_pbx() {
+    let mut run = Run::new();
+    for number in 0..100 {
+        let agent = u8::try_from(number).expect("small");
+        run.deliver(job(number, Action::Pause, 0, &[agent]), false);
+    }
+    for _ in 0..100 {
+        run.end_calls(|_| away());
+        run.wait(Duration::from_secs(5));
+    }
+    assert_eq!((run.told.len(), run.held.len()), (0, 100));
+}
+
+#[test]
+fn in_a_long_outage_what_is_held_goes_back_once_and_nothing_is_taken_until_the_pbx_may_be_back() {
+    let mut run = Run::new();
+    run.deliver(job(0, Action::Pause, 0, &[0]), false);
+    let fault = |_: &Batch| CallResult::Fault {
+        message: "401".into(),
+        retry_after: None,
+    };
+    let minute = Duration::from_mins(1);
+    for _ in 0..19 {
+        run.end_calls(fault);
+        run.wait(minute);
+    }
+    assert_eq!((run.let_go, run.asks, run.intake_open), (0, 0, false));
+    run.end_calls(fault);
+    run.wait(minute);
+    assert_eq!((run.let_go, run.held.len()), (1, 1));
+    run.end_calls(fault);
+    run.step(Event::ChannelLost { epoch: run.epoch });
+    run.epoch = Epoch(2);
+    let held = std::mem::take(&mut run.held);
+    for asks in 1..=60 {
+        run.wait(minute);
+        assert_eq!((run.asks, run.intake_open), (asks, false));
+        let away = Some("401".into());
+        run.step(Event::Asked { away });
+    }
+    run.wait(minute);
+    run.step(Event::Asked { away: None });
+    assert!(run.intake_open, "a job can tell");
+    let calls = run.calls.len();
+    held.into_values().for_each(|job| run.deliver(job, true));
+    assert_eq!(run.calls.len(), calls + 1, "as a probe, at once");
+    run.answer(Answer::Done);
+    assert_eq!((run.let_go, run.acknowledged), (1, 1));
+}
+
+#[test]
+fn what_went_back_in_a_long_outage_is_taken_again_to_be_told_that_it_has_expired() {
+    let mut run = Run::new();
+    let minute = Duration::from_mins(1);
+    let expires_at = Some(Timestamp(25 * 60 * 1_000));
+    run.deliver(job_until(expires_at, 0, Action::Pause, 0, &[0]), false);
+    let refuse = |run: &mut Run| {
+        run.end_calls(|_| CallResult::Fault {
+            message: "401".into(),
+            retry_after: None,
+        });
+        let away = Some("401".into());
+        run.step(Event::Asked { away });
+    };
+    for _ in 0..20 {
+        refuse(&mut run);
+        run.wait(minute);
+    }
+    run.step(Event::ChannelLost { epoch: run.epoch });
+    run.epoch = Epoch(2);
+    for _ in 20..24 {
+        refuse(&mut run);
+        run.wait(minute);
+        assert!(!run.intake_open);
+    }
+    refuse(&mut run);
+    run.wait(2 * minute);
+    assert!(run.intake_open);
+    let held = std::mem::take(&mut run.held);
+    held.into_values().for_each(|job| run.deliver(job, true));
+    let told: Vec<Code> = run.told.iter().map(|told| told.conclusion.code).collect();
+    assert_eq!((told, run.acknowledged), (vec![Code::Expired], 1));
 }

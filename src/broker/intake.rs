@@ -121,6 +121,15 @@ impl Intake {
             .any(|prefetch| *prefetch < self.prefetch)
     }
 
+    /// Whether it consumes, and with so many held of each queue RabbitMQ sends no more of one of them. With the whole prefetch
+    /// of a single queue that is no news to anyone.
+    pub(super) fn is_used_up(&self, held: &[usize]) -> bool {
+        let mut places = held.iter().enumerate();
+        self.is_open()
+            && (held.len() > 1 || self.is_narrowed())
+            && places.any(|(place, held)| !self.has_room(place, *held))
+    }
+
     /// Whether another delivery of the queue at this place would come, if it had one, with so many of it held.
     pub(super) fn has_room(&self, place: usize, held: usize) -> bool {
         match &self.consumers {

@@ -35,10 +35,18 @@ pub(super) struct Receipts {
     epoch: Epoch,
     /// Boxed, as half of the places in a map's nodes are empty.
     held: BTreeMap<u64, Box<Held>>,
-    /// How many deliveries there were, by queue.
-    ever: BTreeMap<usize, u64>,
+    /// By queue.
+    counts: BTreeMap<usize, Count>,
     /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    /// How many are held.
+    now: usize,
+    /// How many there were, acknowledged ones included.
+    ever: u64,
 }
 
 impl Receipts {
@@ -46,34 +54,34 @@ impl Receipts {
         Self {
             epoch,
             held: BTreeMap::new(),
-            ever: BTreeMap::new(),
+            counts: BTreeMap::new(),
             acks: BTreeSet::new(),
         }
     }
 
     pub(super) fn hold(&mut self, tag: u64, held: Held) {
-        *self.ever.entry(held.queue).or_default() += 1;
+        let count = self.counts.entry(held.queue).or_default();
+        count.now += 1;
+        count.ever += 1;
         self.held.insert(tag, Box::new(held));
     }
 
     /// How many deliveries of this queue there were, acknowledged ones included.
     pub(super) fn held_ever(&self, queue: usize) -> u64 {
-        self.ever.get(&queue).copied().unwrap_or_default()
+        self.count(queue).ever
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// How many are held of each of so many queues. Looks at each delivery.
+    /// How many are held of each of so many queues.
     pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
-        let mut counts = vec![0; queues];
-        for held in self.held.values() {
-            if let Some(count) = counts.get_mut(held.queue) {
-                *count += 1;
-            }
-        }
-        counts
+        (0..queues).map(|queue| self.count(queue).now).collect()
+    }
+
+    fn count(&self, queue: usize) -> Count {
+        self.counts.get(&queue).copied().unwrap_or_default()
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.
@@ -84,9 +92,16 @@ impl Receipts {
 
     /// `false` if the ticket is void, and nothing was done.
     pub(super) fn acknowledge(&mut self, ticket: Ticket) -> bool {
-        ticket.epoch == self.epoch
-            && self.held.remove(&ticket.tag).is_some()
-            && self.acks.insert(ticket.tag)
+        if ticket.epoch != self.epoch {
+            return false;
+        }
+        let Some(held) = self.held.remove(&ticket.tag) else {
+            return false;
+        };
+        if let Some(count) = self.counts.get_mut(&held.queue) {
+            count.now -= 1;
+        }
+        self.acks.insert(ticket.tag)
     }
 
     /// Nothing is acknowledged that [`Receipts::take_frames`] has not yet handed out.

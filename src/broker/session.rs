@@ -58,6 +58,8 @@ pub(super) enum SessionError {
     Settle(#[from] lapin::Error),
     #[error("acknowledgements could not be written within {} s", WRITE_TIMEOUT.as_secs())]
     SettleStuck,
+    #[error("the PBX has been away for long; what was held for it goes back to RabbitMQ")]
+    LetGo,
     #[error("the connection was lost: {0}")]
     Connection(lapin::Error),
 }
@@ -91,6 +93,8 @@ pub(super) struct Session {
     receipts: Receipts,
     /// The acknowledgements being written. What is settled meanwhile gathers for the next round.
     settling: Option<Writing>,
+    /// What the worker was last told of [`Event::UsedUp`].
+    used_up: bool,
     pulses: Pulses,
     alarms: BoxStream<'static, lapin::Event>,
     consuming: Connection,
@@ -135,6 +139,7 @@ impl Session {
             publisher: Publisher::new(&publishing).await?,
             receipts: Receipts::new(epoch),
             settling: None,
+            used_up: false,
             alarms,
             consuming,
             publishing,
@@ -146,11 +151,13 @@ impl Session {
         loop {
             self.turn_intake(desk).await?;
             self.start_settling();
+            self.tell_used_up(desk).await;
             tokio::select! {
                 command = desk.commands.recv() => match command {
                     Some(Command::Publish { epoch, publications }) => self.publish(epoch, publications),
                     Some(Command::Settle { settlements }) => self.settle(settlements),
                     Some(Command::Intake { open }) => desk.intake_open = open,
+                    Some(Command::LetGo { epoch }) => self.let_go(epoch).await?,
                     Some(Command::Finish) => desk.finishing = true,
                     Some(Command::Close) | None => return Ok(()),
                 },
@@ -164,6 +171,17 @@ impl Session {
                 Some(alarm) = self.alarms.next() => heed(alarm)?,
             }
         }
+    }
+
+    /// Ends the session once what was acknowledged is written: closing the channel gives the rest back in its order.
+    async fn let_go(&mut self, epoch: Epoch) -> Result<(), SessionError> {
+        if epoch != self.epoch {
+            return Ok(());
+        }
+        if timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
+            tracing::debug!("what is not confirmed yet is published again");
+        }
+        Err(SessionError::LetGo)
     }
 
     /// Writes and confirms what was commanded, then closes; both within bounds, and whatever comes of it.
@@ -246,6 +264,15 @@ impl Session {
             .collect();
         if !deliveries.is_empty() {
             desk.tell(Event::Delivered { deliveries }).await;
+        }
+    }
+
+    async fn tell_used_up(&mut self, desk: &Desk) {
+        let held = self.receipts.held_by_queue(self.intake.queues());
+        let used_up = self.intake.is_used_up(&held);
+        if used_up != self.used_up {
+            self.used_up = used_up;
+            desk.tell(Event::UsedUp { used_up }).await;
         }
     }
 

@@ -47,8 +47,13 @@ pub(super) async fn run(settings: Settings, seed: u64, mut epoch: Epoch, mut des
                 let Err(why) = serve(session, epoch, &mut desk, &mut backoff).await else {
                     break;
                 };
+                let meant = matches!(why, SessionError::LetGo);
                 let why = why.to_string();
-                tracing::warn!(epoch = epoch.0, why, "lost RabbitMQ: {why}");
+                if meant {
+                    tracing::info!(epoch = epoch.0, "{why}");
+                } else {
+                    tracing::warn!(epoch = epoch.0, why, "lost RabbitMQ: {why}");
+                }
                 desk.tell(Event::Lost { epoch, why }).await;
                 epoch = Epoch(epoch.0.wrapping_add(1));
             }
@@ -106,7 +111,7 @@ impl Desk {
                     Some(Command::Intake { open }) => self.intake_open = open,
                     Some(Command::Finish) => self.finishing = true,
                     // Of an epoch that is over, like everything said before `Up`.
-                    Some(Command::Publish { .. } | Command::Settle { .. }) => {}
+                    Some(Command::Publish { .. } | Command::Settle { .. } | Command::LetGo { .. }) => {}
                     Some(Command::Close) | None => return None,
                 },
             }

@@ -77,6 +77,11 @@ impl Acks {
         self.line.front().map(|delivery| delivery.ticket)
     }
 
+    /// When that came.
+    pub(super) fn first_since(&self) -> Option<Duration> {
+        self.line.front().map(|delivery| delivery.since)
+    }
+
     /// When a wait ends.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let (_, since) = self.finished.front()?;

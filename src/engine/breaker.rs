@@ -127,6 +127,18 @@ impl Breaker {
         }
     }
 
+    /// This probe told nothing: another one may leave at once.
+    pub(super) fn let_another_probe(&mut self, probe: CallId) {
+        if let State::Probing {
+            probe: last,
+            cooldown,
+        } = self.state
+            && last == probe
+        {
+            self.state = State::Ajar { cooldown };
+        }
+    }
+
     /// Somebody says so, whatever the PBX has done so far.
     pub(super) fn close(&mut self) {
         self.state = State::Closed { failures: 0 };
@@ -192,6 +204,7 @@ mod tests {
             failures: NonZeroU32::new(failures).unwrap(),
             cooldown: S(5),
             cooldown_max: S(12),
+            hold_max: S(1200),
         })
     }
 

@@ -25,7 +25,12 @@ impl Engine {
                 Permit::Probe => (self.next_to_probe(), true),
                 Permit::Nothing => return,
             };
-            let Some(id) = next else { return };
+            let Some(id) = next else {
+                if probe {
+                    self.ask();
+                }
+                return;
+            };
             self.call(now, id, probe);
         }
     }
@@ -92,6 +97,7 @@ impl Engine {
             return;
         };
         self.tell_breaker(now.elapsed, call, result);
+        self.note_streak(now.elapsed, id, result);
         let (left_over, leavers) = self.judge_all(now, id, &flight, result);
         self.place(now.elapsed, id, (&flight, result), &left_over);
         self.depart(now, leavers);
@@ -124,6 +130,17 @@ impl Engine {
             },
         );
         self.pace.hold(now, retry_after.unwrap_or_default());
+    }
+
+    /// Notes whether the lane fails on its own: not while the PBX fails for all.
+    fn note_streak(&mut self, now: Duration, id: LaneId, result: &CallResult) {
+        match result {
+            _ if !self.breaker.is_closed() => self.failing.forgive_all(),
+            CallResult::Answered(_) | CallResult::Refused { .. } => self.failing.forgive(id),
+            CallResult::Transient { message, .. }
+            | CallResult::Ambiguous { message }
+            | CallResult::Fault { message, .. } => self.failing.failed(now, id, message),
+        }
     }
 
     /// Decides every job of every agent of the call. Returns the agents that are not done with.

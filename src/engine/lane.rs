@@ -470,8 +470,49 @@ impl Lane {
         Some(entry)
     }
 
+    /// Ends the jobs that have waited longest, agent by agent, until no more than `most` are left or under way.
+    pub(super) fn shed(
+        &mut self,
+        now: Duration,
+        most: usize,
+        message: &Arc<str>,
+        leavers: &mut Leavers,
+    ) {
+        let held: usize = self.lines.values().map(Line::claims).sum();
+        let mut surplus = held.saturating_sub(most);
+        if surplus == 0 {
+            return;
+        }
+        let foremost = |(agent, line): (&Agent, &Line)| Some((line.next_seq()?, *agent));
+        let mut agents: Vec<(u64, Agent)> = self.lines.iter().filter_map(foremost).collect();
+        agents.sort_unstable();
+        for (_, agent) in agents {
+            self.end_waiting(agent, now, leavers, |waiter| {
+                let given_up = surplus > 0;
+                surplus = surplus.saturating_sub(1 + waiter.echoes.len());
+                given_up.then(|| (waiter.progress.give_up(), Some(Arc::clone(message))))
+            });
+            if surplus == 0 {
+                return;
+            }
+        }
+    }
+
     /// Ends the expired jobs of an agent that are not under way.
     fn prune(&mut self, agent: Agent, now: Now, leavers: &mut Leavers) {
+        self.end_waiting(agent, now.elapsed, leavers, |waiter| {
+            waiter.expired(now.wall).then_some((Code::Expired, None))
+        });
+    }
+
+    /// Ends those jobs of an agent that are not under way and for which `decide` has an end: a code, and words for it.
+    fn end_waiting(
+        &mut self,
+        agent: Agent,
+        now: Duration,
+        leavers: &mut Leavers,
+        mut decide: impl FnMut(&Waiter) -> Option<(Code, Option<Arc<str>>)>,
+    ) {
         let Some(line) = self.lines.get_mut(&agent) else {
             return;
         };
@@ -484,9 +525,9 @@ impl Lane {
             let mut released = Vec::new();
             let mut at = 0;
             while let Some(waiter) = entry.waiters.get_mut(at) {
-                if waiter.expired(now.wall) {
+                if let Some((code, message)) = decide(waiter) {
                     let waiter = entry.waiters.remove(at);
-                    end(waiter, Code::Expired, None, &mut released, leavers);
+                    end(waiter, code, message, &mut released, leavers);
                 } else {
                     waiter.inherit(&mut released);
                     at += 1;
@@ -498,12 +539,12 @@ impl Lane {
                 self.shelves
                     .take_off(agent, entry.action, (entry.place, entry.seq));
                 line.0.remove(index);
-                line.restore(index, now.elapsed, seq, released);
+                line.restore(index, now, seq, released);
                 // What now stands here has not been looked at, unless nothing does.
                 index -= usize::from(line.join_neighbours(index));
                 continue;
             }
-            line.restore(index + 1, now.elapsed, seq, released);
+            line.restore(index + 1, now, seq, released);
             index += 1;
         }
         self.place_front(agent);

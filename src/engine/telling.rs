@@ -175,7 +175,7 @@ impl Engine {
         for ticket in self.finished.drain(..) {
             self.acks.finish(now.elapsed, ticket);
         }
-        self.acknowledge();
+        self.acknowledge(false);
     }
 
     fn try_again(&mut self, now: Now, failed: u32, publish: Publish) {

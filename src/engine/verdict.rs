@@ -109,6 +109,17 @@ pub(super) struct Progress {
     pub(super) refused: bool,
 }
 
+impl Progress {
+    /// How it ends if it is called no more.
+    pub(super) fn give_up(&self) -> Code {
+        if self.in_doubt {
+            Code::Ambiguous
+        } else {
+            Code::Exhausted
+        }
+    }
+}
+
 /// What one call said of one agent.
 #[derive(Debug, Clone)]
 pub(super) enum Report {

@@ -71,7 +71,7 @@ fn every_default_is_the_one_of_contract_7() {
                 "retry": ["operation failed", "try again", "timeout", "busy"] } },
         "batch": { "max_agents": 50, "linger": "200ms" },
         "retry": { "initial": "250ms", "multiplier": 2.0, "max": "10s", "attempts_max": 6 },
-        "breaker": { "failures": 5, "cooldown": "5s", "cooldown_max": "60s" },
+        "breaker": { "failures": 5, "cooldown": "5s", "cooldown_max": "60s", "hold_max": "20m" },
         "results": { "exchange": "clockout.results", "queue": "clockout.results", "unroutable": "hold" },
         "dead": { "exchange": "clockout.dead", "queue": "clockout.dead" },
         "topology": { "declare": true },

@@ -48,6 +48,7 @@ pub(super) struct Outbox {
     settlements: Vec<(Ticket, Disposition)>,
     notes: VecDeque<Note>,
     unanswered: usize,
+    let_go: bool,
     close: bool,
 }
 
@@ -60,6 +61,7 @@ impl Outbox {
             settlements: Vec::new(),
             notes: VecDeque::new(),
             unanswered: 0,
+            let_go: false,
             close: false,
         }
     }
@@ -70,6 +72,7 @@ impl Outbox {
             || self.intake.is_some()
             || !self.settlements.is_empty()
             || self.burst() > 0
+            || self.let_go
             || self.close
     }
 
@@ -101,6 +104,11 @@ impl Outbox {
         self.unanswered = self.unanswered.saturating_sub(count);
     }
 
+    /// The last thing to send to this session.
+    pub(super) fn let_go(&mut self) {
+        self.let_go = true;
+    }
+
     /// The last thing to send.
     pub(super) fn close(&mut self) {
         self.close = true;
@@ -111,6 +119,7 @@ impl Outbox {
         self.settlements.clear();
         self.notes.clear();
         self.unanswered = 0;
+        self.let_go = false;
     }
 
     /// Sends the most urgent command: acknowledgements make room for deliveries, so they go before outcomes.
@@ -133,6 +142,10 @@ impl Outbox {
                     epoch,
                     publications,
                 });
+            }
+        } else if std::mem::take(&mut self.let_go) {
+            if let Some(epoch) = epoch {
+                room.send(Command::LetGo { epoch });
             }
         } else if std::mem::take(&mut self.close) {
             room.send(Command::Close);

@@ -85,6 +85,21 @@ async fn the_jobs_of_a_pbx_queue_keep_to_one_shard() {
 }
 
 #[tokio::test]
+async fn jobs_do_not_linger_where_the_part_of_their_shard_is_used_up() {
+    let node = Node::start_for_shards();
+    let mut stage = Stage::at(node.place()).await;
+    // Two jobs of each shard are all that RabbitMQ sends; four times two are less than all.
+    let worker = stage.worker().set("jobs.prefetch", "9");
+    let worker = worker.set("jobs.shards", "4").set("batch.linger", "10m");
+    let _worker = worker.start().await;
+    let jobs = (0..6).map(
+        |agent| json!({"job_id": agent.to_string(), "action": "pause", "queue": "1", "agent": agent.to_string()}),
+    );
+    stage.send_all(jobs).await;
+    assert_eq!(stage.outcomes(6).await.len(), 6);
+}
+
+#[tokio::test]
 async fn workers_come_and_go_and_every_agent_keeps_its_order() {
     const JOBS: u32 = 600;
     let node = Node::start_for_shards();

@@ -183,6 +183,7 @@ fn settings(rng: &mut Rng, queues: &[PbxQueue]) -> Settings {
             failures: number(rng, 5),
             cooldown,
             cooldown_max: cooldown * rng.u32(1..=4),
+            hold_max: cooldown * 5,
         },
         policy: Policy {
             pause: rng.u32(0..10) > 0,

@@ -23,7 +23,7 @@ mod world;
 use clockout::engine::batch::Cause;
 use clockout::engine::outcome::{Code, Status};
 use given::given;
-use oracle::Met;
+use oracle::{Met, Rarity};
 
 /// Seeds that once broke a promise, each with a sentence about what it found.
 const REGRESSIONS: &str = include_str!("seeds.txt");
@@ -76,9 +76,14 @@ fn seeds_that_once_failed_hold() {
 fn the_seeds_meet_every_outcome_and_every_kind_of_batch() {
     let mut met = Met::default();
     for seed in 0..SEEDS / 4 {
-        let Met { codes, causes } = run(seed, false);
+        let Met {
+            codes,
+            causes,
+            rarities,
+        } = run(seed, false);
         met.codes.extend(codes);
         met.causes.extend(causes);
+        met.rarities.extend(rarities);
     }
     let missed: Vec<Code> = Code::ALL
         .into_iter()
@@ -88,6 +93,11 @@ fn the_seeds_meet_every_outcome_and_every_kind_of_batch() {
     let missed: Vec<Cause> = Cause::ALL
         .into_iter()
         .filter(|cause| !met.causes.contains(cause))
+        .collect();
+    assert!(missed.is_empty(), "never met: {missed:?}");
+    let missed: Vec<Rarity> = Rarity::ALL
+        .into_iter()
+        .filter(|rarity| !met.rarities.contains(rarity))
         .collect();
     assert!(missed.is_empty(), "never met: {missed:?}");
 }

@@ -47,6 +47,24 @@ struct Moment<'s> {
 pub(crate) struct Met {
     pub(crate) codes: BTreeSet<Code>,
     pub(crate) causes: BTreeSet<Cause>,
+    pub(crate) rarities: BTreeSet<Rarity>,
+}
+
+/// What few runs come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rarity {
+    /// A job was given up before its attempts were, for others.
+    Shed,
+    /// What was held went back in a long outage.
+    LetGo,
+    /// The PBX was asked by a call about nobody, and was away.
+    AskedInVain,
+    /// It was asked, and may have been back.
+    AskedWell,
+}
+
+impl Rarity {
+    pub(crate) const ALL: [Self; 4] = [Self::Shed, Self::LetGo, Self::AskedInVain, Self::AskedWell];
 }
 
 #[derive(Debug)]
@@ -77,6 +95,25 @@ struct Process {
     drained: bool,
 }
 
+impl Process {
+    /// Whether a job of this outcome's PBX queue may be given up before its attempts are: the queue fails on its own, prefetch is
+    /// used up, and more than an eighth of it, and than a call's worth, waits for the queue.
+    fn may_shed(&self, moment: Moment<'_>, outcome: &Outcome) -> bool {
+        let Some(queue) = outcome.queue else {
+            return false;
+        };
+        let prefetch = moment.settings.prefetch.get();
+        let used_up = self.tickets.held() >= prefetch || self.tickets.owed() >= prefetch;
+        let here = self.obligations.values().filter(|o| o.job.queue == queue);
+        let waiting: usize = here
+            .filter(|o| o.ended.is_none())
+            .map(|o| o.tickets.len())
+            .sum();
+        let share = (prefetch / 8).max(moment.settings.max_agents.get());
+        self.calls.fails_alone(moment, queue) && used_up && waiting > share
+    }
+}
+
 impl Oracle {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
@@ -105,7 +142,7 @@ impl Oracle {
                 redelivered,
             } => {
                 let targets = job.targets().iter().map(|target| target.outcome_id);
-                let number = process.tickets.arrive(*ticket, targets);
+                let number = process.tickets.arrive(now.elapsed, *ticket, targets);
                 let (ticket, redelivered) = (*ticket, *redelivered);
                 let arrival = Arrival {
                     moment,
@@ -119,7 +156,9 @@ impl Oracle {
             }
             Event::Unreadable {
                 ticket, outcome, ..
-            } => process.tickets.arrive_unreadable(*ticket, outcome),
+            } => process
+                .tickets
+                .arrive_unreadable(now.elapsed, *ticket, outcome),
             Event::CallDone { call, result } => {
                 process
                     .calls
@@ -140,7 +179,17 @@ impl Oracle {
                     .values_mut()
                     .for_each(Obligation::lose_tickets);
             }
-            Event::Tick => {}
+            Event::Tick | Event::PartUsedUp { .. } => {}
+            Event::Asked { away } => {
+                let away = away.is_some();
+                process.calls.asked(away);
+                let rarity = if away {
+                    Rarity::AskedInVain
+                } else {
+                    Rarity::AskedWell
+                };
+                self.met.rarities.insert(rarity);
+            }
             Event::Paused { paused } => process.paused = *paused,
             Event::BreakerClosed => process.calls.breaker_closed(),
             Event::Flushed { queue } => process.flushed = Some(*queue),
@@ -193,6 +242,12 @@ impl Oracle {
                 process
                     .calls
                     .start(moment, *call, batch, &mut process.obligations);
+            }
+            Effect::Ask { .. } => process.calls.ask(moment),
+            Effect::LetGo => {
+                self.met.rarities.insert(Rarity::LetGo);
+                let oldest = process.tickets.oldest();
+                process.calls.let_go(moment, oldest);
             }
             Effect::Tell { tell, outcome } => self.judges_tell(now, *tell, outcome),
             Effect::Bury { ticket, letter } => {
@@ -254,7 +309,9 @@ impl Oracle {
         if process.tickets.is_unreadable(outcome) {
             self.confirmed.entry(id).or_default();
         } else {
-            outcomes::judge(moment, &mut process.obligations, outcome);
+            let shed = process.may_shed(moment, outcome);
+            let shed = outcomes::judge(moment, &mut process.obligations, outcome, shed);
+            self.met.rarities.extend(shed.then_some(Rarity::Shed));
         }
     }
 

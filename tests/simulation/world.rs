@@ -51,6 +51,9 @@ enum Occurrence {
         process: u32,
         call: CallId,
     },
+    Asked {
+        process: u32,
+    },
     ChannelLost,
     Reconnected {
         process: u32,
@@ -254,6 +257,7 @@ impl World {
                 self.step(Event::Buried { ticket, published });
             }
             Occurrence::CallEnds { call, .. } => self.end_call(call),
+            Occurrence::Asked { .. } => self.answer_ask(),
             Occurrence::ChannelLost => self.lose_channel(),
             Occurrence::Reconnected { .. } => self.broker.connect(),
             Occurrence::OutageBegins { outage } => {
@@ -278,6 +282,7 @@ impl World {
             | Occurrence::Told { epoch, .. }
             | Occurrence::Buried { epoch, .. } => self.broker.epoch() != Some(*epoch),
             Occurrence::CallEnds { process, .. }
+            | Occurrence::Asked { process }
             | Occurrence::Reconnected { process }
             | Occurrence::GraceEnded { process } => !self.lives(*process),
             Occurrence::ChannelLost

@@ -136,6 +136,7 @@ fn settings() -> Settings {
             failures: NonZeroU32::new(5).unwrap(),
             cooldown: Duration::from_secs(5),
             cooldown_max: Duration::from_mins(1),
+            hold_max: Duration::from_mins(20),
         },
         policy: Policy {
             pause: true,

@@ -29,6 +29,12 @@ impl Waiter {
         self.job.expires_at.is_some_and(|at| at <= wall)
     }
 
+    /// Deliveries that wait for it or are replaced by it.
+    fn claims(&self) -> usize {
+        let replaced: usize = self.replaces.iter().map(Self::claims).sum();
+        1 + self.echoes.len() + replaced
+    }
+
     /// Stands in, from now on, for pauses that came before it and whose own remove has failed.
     pub(in super::super) fn inherit(&mut self, released: &mut Vec<Self>) {
         if self.job.action == Action::Remove {
@@ -214,6 +220,18 @@ impl Line {
         self.0
             .iter_mut()
             .find_map(|entry| within(&mut entry.waiters, id))
+    }
+
+    /// Deliveries that wait here.
+    pub(super) fn claims(&self) -> usize {
+        let waiters = self.0.iter().flat_map(|entry| &entry.waiters);
+        waiters.map(Waiter::claims).sum()
+    }
+
+    /// The number of the foremost entry that is not under way.
+    pub(super) fn next_seq(&self) -> Option<u64> {
+        let next = self.0.iter().find(|entry| entry.place != Place::Called);
+        next.map(|entry| entry.seq)
     }
 
     /// The jobs that wait for the call under way.

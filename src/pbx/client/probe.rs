@@ -42,6 +42,20 @@ pub enum Trouble {
     Stranger { why: Arc<str> },
 }
 
+impl Trouble {
+    /// Whether it is about the PBX or the settings for sure, and not about a call that asks for nobody.
+    pub fn meets_every_call(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Credentials { .. }
+            | Self::Denied { .. }
+            | Self::Unknown { .. }
+            | Self::Elsewhere { .. } => true,
+            Self::Mute | Self::Failing { .. } | Self::Stranger { .. } => false,
+        }
+    }
+}
+
 impl Client {
     /// Asks whether calls for `action` would be taken. Ends within [`super::Settings::timeout`], whatever the PBX does.
     pub async fn probe(&self, action: Action) -> Result<(), Trouble> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::time::Duration;
 
-use super::call::Call;
+use super::call::{Call, Verb};
 use super::rule::{BadRule, CallFault, Effect, ItemFault, Latency, RULES_MAX, Rule};
 use crate::engine::job::PbxQueue;
 
@@ -50,6 +50,18 @@ impl Faults {
         self.rules = rules;
         self.luck.clear();
         Ok(())
+    }
+
+    /// The status that stands for every call of this action, and its text: a call that names nobody meets it, too. Uses nothing up.
+    pub(super) fn for_nobody(&self, verb: Verb) -> Option<(u16, String)> {
+        let stand = |rule: &&Rule| rule.times != Some(0) && rule.matching.covers_all(verb);
+        self.rules
+            .iter()
+            .filter(stand)
+            .find_map(|rule| match &rule.effect {
+                Effect::Call(CallFault::Status { code, body, .. }) => Some((*code, body.clone())),
+                Effect::Call(_) | Effect::Item(_) | Effect::Latency(_) => None,
+            })
     }
 
     /// Decides about one call, and uses up the `times` of the rules that take effect.

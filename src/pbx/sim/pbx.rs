@@ -23,6 +23,11 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Result<
     match read(&shared.options, request) {
         Ok(call) => perform(shared, &call).await,
         Err(NoCall::Address) => Ok(reply::unknown_address()),
+        Err(NoCall::Nobody(verb)) => {
+            let fault = shared.world().faults.for_nobody(verb);
+            let nobody = || reply::refusal(StatusCode::OK, &BadCall::NoAgents.to_string());
+            Ok(fault.map_or_else(nobody, |(code, body)| reply::text(status(code), body)))
+        }
         Err(NoCall::Refused(status, message)) => Ok(reply::refusal(status, &message)),
     }
 }
@@ -31,6 +36,8 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Result<
 enum NoCall {
     /// Not the API at all.
     Address,
+    /// It names no agent. What is wrong for every call is said first.
+    Nobody(Verb),
     /// One of the documented errors.
     Refused(StatusCode, String),
 }
@@ -62,12 +69,10 @@ fn read(options: &Options, request: &Request<Bytes>) -> Result<Call, NoCall> {
         let message = "Media type is not allowed";
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    Call::parse(verb, request.body()).map_err(|bad| {
-        let status = match bad {
-            BadCall::Unparsable => StatusCode::BAD_REQUEST,
-            BadCall::NoAgents | BadCall::NoQueue | BadCall::NoAgent => StatusCode::OK,
-        };
-        refused(status, &bad.to_string())
+    Call::parse(verb, request.body()).map_err(|bad| match bad {
+        BadCall::Unparsable => refused(StatusCode::BAD_REQUEST, &bad.to_string()),
+        BadCall::NoAgents => NoCall::Nobody(verb),
+        BadCall::NoQueue | BadCall::NoAgent => refused(StatusCode::OK, &bad.to_string()),
     })
 }
 

@@ -140,6 +140,20 @@ impl Rule {
 }
 
 impl Match {
+    /// Whether it is for every call of an action, whoever it names.
+    pub(super) fn covers_all(&self, verb: Verb) -> bool {
+        let Self {
+            action,
+            queue: None,
+            agent: None,
+            probability: None,
+        } = self
+        else {
+            return false;
+        };
+        action.is_none_or(|action| action == verb)
+    }
+
     /// Leaves the probability out.
     pub(super) fn covers(&self, verb: Verb, (queue, agent): &Seat) -> bool {
         let is =

@@ -90,10 +90,12 @@ fn breaker(raw: &raw::Breaker, check: &mut Check) -> Option<BreakerSettings> {
             format_args!("at least {}", shown(&raw.cooldown)),
         );
     }
+    let hold_max = check.wait("breaker.hold_max", &raw.hold_max);
     Some(BreakerSettings {
         failures: failures?,
         cooldown: cooldown?,
         cooldown_max: cooldown_max?,
+        hold_max: hold_max?,
     })
 }
 

@@ -166,6 +166,10 @@ pub(in crate::settings) struct Breaker {
     /// Longest wait before a probe.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(in crate::settings) cooldown_max: String,
+    /// Longest that jobs stay held while the breaker is open; then they go back to RabbitMQ until the PBX may be back. Shorter than
+    /// RabbitMQ's `consumer_timeout`, half an hour unless changed there.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(in crate::settings) hold_max: String,
 }
 
 impl Default for Breaker {
@@ -174,6 +178,7 @@ impl Default for Breaker {
             failures: 5,
             cooldown: "5s".to_owned(),
             cooldown_max: "60s".to_owned(),
+            hold_max: "20m".to_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clockout::engine::batch::{Batch, Cause};
 use clockout::engine::job::{Agent, OutcomeId, PbxQueue};
@@ -103,7 +104,7 @@ impl Calls {
         let Some(call) = self.in_flight.remove(&id) else {
             return;
         };
-        self.health.take_note(moment, call.batch.cause, result);
+        self.health.take_note(moment, &call.batch, result);
         let now = moment.now.elapsed;
         let batch = BatchRef {
             id: call.batch.id,
@@ -149,6 +150,27 @@ impl Calls {
             "calls in flight"
         );
         self.health.check_breaker(snapshot, settings);
+    }
+
+    pub(super) fn fails_alone(&self, moment: Moment<'_>, queue: PbxQueue) -> bool {
+        self.health.fails_alone(moment, queue)
+    }
+
+    /// The PBX is asked by a call about nobody.
+    pub(super) fn ask(&mut self, moment: Moment<'_>) {
+        let probing = |call: &Call| call.batch.cause == Cause::Probe;
+        let probing = self.in_flight.values().any(probing);
+        assert!(!probing, "asks beside a probe");
+        self.health.check_ask(moment);
+    }
+
+    pub(super) fn asked(&mut self, away: bool) {
+        self.health.asked(away);
+    }
+
+    /// What is held goes back; `oldest`: since when the first of it is held.
+    pub(super) fn let_go(&mut self, moment: Moment<'_>, oldest: Option<Duration>) {
+        self.health.check_let_go(moment, oldest);
     }
 
     /// Somebody closed the breaker.

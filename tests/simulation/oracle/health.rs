@@ -1,8 +1,10 @@
 //! When a call may leave at all: the breaker, `Retry-After`, calls per second.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clockout::engine::batch::{Batch, Cause};
+use clockout::engine::job::PbxQueue;
 use clockout::engine::verdict::CallResult;
 use clockout::engine::{Settings, Snapshot};
 
@@ -16,6 +18,10 @@ pub(super) struct Health {
     /// A `Retry-After` holds back every call until then.
     held_back_until: Duration,
     failures_in_a_row: u32,
+    /// PBX queues of which no call has landed since one failed while the breaker was closed.
+    failing: BTreeMap<PbxQueue, Duration>,
+    /// What was held went back in this outage.
+    asleep: bool,
     /// What the engine said of its breaker after the last step.
     pub(super) open: bool,
     /// What the events and effects of this step mean for the breaker.
@@ -34,26 +40,31 @@ struct Step {
 
 impl Health {
     pub(super) fn check_call(&mut self, moment: Moment<'_>, batch: &Batch) {
+        self.pace(moment);
+        self.step.called |= batch.cause != Cause::Probe;
+    }
+
+    fn pace(&mut self, moment: Moment<'_>) {
         let now = moment.now.elapsed;
         assert!(
             now >= self.held_back_until,
-            "a call before the end of a Retry-After: {batch:?}"
+            "a call before the end of a Retry-After"
         );
         self.recent
             .retain(|&start| start + Duration::from_secs(1) > now);
         self.recent.push(now);
         if let Some(limit) = moment.settings.max_calls_per_second {
             let within = u32::try_from(self.recent.len()).is_ok_and(|calls| calls <= limit.get());
-            assert!(within, "too many calls in a second: {batch:?}");
+            assert!(within, "too many calls in a second");
         }
-        self.step.called |= batch.cause != Cause::Probe;
     }
 
-    pub(super) fn take_note(&mut self, moment: Moment<'_>, cause: Cause, result: &CallResult) {
+    pub(super) fn take_note(&mut self, moment: Moment<'_>, batch: &Batch, result: &CallResult) {
+        let landed = matches!(result, CallResult::Answered(_) | CallResult::Refused { .. });
         match result {
             CallResult::Answered(_) | CallResult::Refused { .. } => {
                 self.failures_in_a_row = 0;
-                self.step.landed = cause == Cause::Probe;
+                self.step.landed = batch.cause == Cause::Probe;
             }
             CallResult::Transient { retry_after, .. } => {
                 self.hold_back(moment, *retry_after);
@@ -65,6 +76,43 @@ impl Health {
                 self.step.opens = true;
             }
         }
+        if self.open || self.step.opens {
+            self.failing.clear();
+        } else if landed {
+            self.failing.remove(&batch.queue);
+        } else {
+            let now = moment.now.elapsed;
+            self.failing.entry(batch.queue).or_insert(now);
+        }
+    }
+
+    /// Whether calls for this PBX queue have failed for as long as a breaker waits at most, while it was closed.
+    pub(super) fn fails_alone(&self, moment: Moment<'_>, queue: PbxQueue) -> bool {
+        let patience = moment.settings.breaker.cooldown_max;
+        let since = self.failing.get(&queue);
+        since.is_some_and(|since| moment.now.elapsed >= *since + patience)
+    }
+
+    /// Only in an outage so long that what was held went back, and at the pace of any call.
+    pub(super) fn check_ask(&mut self, moment: Moment<'_>) {
+        assert!(self.asleep, "asks though nothing was given back");
+        self.pace(moment);
+    }
+
+    pub(super) fn asked(&mut self, away: bool) {
+        self.asleep &= away;
+        self.step.opens |= away;
+    }
+
+    pub(super) fn check_let_go(&mut self, moment: Moment<'_>, oldest: Option<Duration>) {
+        assert!(self.open, "gives back while the breaker is closed");
+        let until = oldest.map(|oldest| oldest + moment.settings.breaker.hold_max);
+        let long = until.is_some_and(|until| moment.now.elapsed >= until);
+        assert!(
+            long,
+            "gives back what was held for a short time, or nothing"
+        );
+        self.asleep = true;
     }
 
     fn fail(&mut self, moment: Moment<'_>) {
@@ -112,6 +160,7 @@ impl Health {
         if self.open && !open {
             self.failures_in_a_row = 0;
         }
+        self.asleep &= open;
         self.open = open;
     }
 }

@@ -9,8 +9,14 @@ use clockout::engine::verdict::Answer;
 use super::obligation::{Obligation, Seen, attempts_max};
 use super::{Moment, Obligations};
 
-/// Checks that this outcome may be told, and takes note that it was.
-pub(super) fn judge(moment: Moment<'_>, obligations: &mut Obligations, outcome: &Outcome) {
+/// Checks that this outcome may be told, and takes note that it was. `shed`: whether it may come before the attempts are used up.
+/// Returns whether it did.
+pub(super) fn judge(
+    moment: Moment<'_>,
+    obligations: &mut Obligations,
+    outcome: &Outcome,
+    shed: bool,
+) -> bool {
     let Some(obligation) = obligations.get(&outcome.id) else {
         panic!("an outcome with an invented id: {outcome:?}")
     };
@@ -21,15 +27,17 @@ pub(super) fn judge(moment: Moment<'_>, obligations: &mut Obligations, outcome: 
             told, conclusion,
             "told differently the second time: {outcome:?}"
         );
-        return;
+        return false;
     }
-    let right = may_end(moment, obligation, conclusion, obligations);
+    let early = !may_end(moment, obligation, conclusion, obligations);
+    let right = !early || (shed && may_be_given_up(obligation, conclusion));
     assert!(right, "{conclusion:?} does not follow from {obligation}");
     check_counts(obligation, conclusion);
     if let Some(obligation) = obligations.get_mut(&outcome.id) {
         obligation.told = Some(conclusion.clone());
         obligation.ended.get_or_insert(moment.now.elapsed);
     }
+    early
 }
 
 fn check_echo(obligation: &Obligation, outcome: &Outcome) {
@@ -104,6 +112,15 @@ fn may_end(moment: Moment<'_>, o: &Obligation, conclusion: &Conclusion, all: &Ob
         | Code::UnknownAction
         | Code::UnsupportedField
         | Code::TooLarge => false,
+    }
+}
+
+/// What is called no more may have been applied if a call is in doubt, and was not if none is.
+fn may_be_given_up(o: &Obligation, conclusion: &Conclusion) -> bool {
+    match conclusion.code {
+        Code::Exhausted => !o.saw_for_certain(Seen::Ambiguous),
+        Code::Ambiguous => o.saw(Seen::Ambiguous),
+        _ => false,
     }
 }
 

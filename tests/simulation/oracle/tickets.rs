@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clockout::engine::DeadLetter;
 use clockout::engine::job::{Agent, OutcomeId, PbxQueue, Ticket};
@@ -24,6 +25,7 @@ pub(super) struct Tickets {
 #[derive(Debug)]
 struct Held {
     arrival: u64,
+    since: Duration,
     targets: Vec<OutcomeId>,
     /// Targets whose outcome was confirmed for this delivery.
     confirmed: BTreeSet<OutcomeId>,
@@ -37,12 +39,14 @@ impl Tickets {
     /// Numbers deliveries in the order in which they came.
     pub(super) fn arrive(
         &mut self,
+        now: Duration,
         ticket: Ticket,
         targets: impl Iterator<Item = OutcomeId>,
     ) -> u64 {
         self.arrivals += 1;
         let held = Held {
             arrival: self.arrivals,
+            since: now,
             targets: targets.collect(),
             confirmed: BTreeSet::new(),
             unreadable: None,
@@ -53,8 +57,13 @@ impl Tickets {
         self.arrivals
     }
 
-    pub(super) fn arrive_unreadable(&mut self, ticket: Ticket, outcome: &Arc<Outcome>) {
-        self.arrive(ticket, std::iter::once(outcome.id));
+    pub(super) fn arrive_unreadable(
+        &mut self,
+        now: Duration,
+        ticket: Ticket,
+        outcome: &Arc<Outcome>,
+    ) {
+        self.arrive(now, ticket, std::iter::once(outcome.id));
         if let Some(held) = self.held.get_mut(&ticket) {
             held.unreadable = Some(Arc::clone(outcome));
         }
@@ -62,6 +71,17 @@ impl Tickets {
 
     pub(super) fn held(&self) -> usize {
         self.held.len()
+    }
+
+    /// When the first came of those that are held.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.held.values().map(|held| held.since).min()
+    }
+
+    /// Outcomes not yet confirmed, over all deliveries.
+    pub(super) fn owed(&self) -> usize {
+        let owed = |held: &Held| held.targets.len() - held.confirmed.len();
+        self.held.values().map(owed).sum()
     }
 
     /// Whether a delivery that is held wants this outcome told.

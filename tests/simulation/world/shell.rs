@@ -12,6 +12,7 @@ use clockout::engine::{CallId, Effect, Engine, Event, Now, Published};
 
 use super::{Occurrence, World};
 use crate::faults::{chance, up_to};
+use crate::pbx::Outage;
 use crate::producer::Message;
 
 /// The wall clock at virtual time zero, in milliseconds since the Unix epoch.
@@ -150,6 +151,13 @@ impl World {
         self.step(Event::CallDone { call, result });
     }
 
+    /// A PBX that is wrong for every job says so to a call about nobody; of any other fault that says nothing.
+    pub(super) fn answer_ask(&mut self) {
+        let wrong = matches!(self.pbx.outage, Some(Outage::Fault));
+        let away = wrong.then(|| "401".into());
+        self.step(Event::Asked { away });
+    }
+
     fn answer(&mut self, batch: &Batch) -> CallResult {
         let rates = (!self.healed).then_some(&self.swarm.rates);
         self.pbx.call(&mut self.rng, rates, batch)
@@ -190,6 +198,15 @@ impl World {
                 let latency = up_to(&mut self.rng, self.swarm.call_latency);
                 self.after(latency, Occurrence::CallEnds { process, call });
             }
+            Effect::Ask { .. } => {
+                let Some(process) = &self.process else {
+                    return;
+                };
+                let process = process.number;
+                let latency = up_to(&mut self.rng, self.swarm.call_latency);
+                self.after(latency, Occurrence::Asked { process });
+            }
+            Effect::LetGo => self.lose_channel(),
             Effect::Tell { tell, .. } => {
                 let published = self.publish();
                 self.answer_publish(|epoch| Occurrence::Told {

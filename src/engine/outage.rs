@@ -1,0 +1,104 @@
+//! A long outage of the PBX: what is held goes back to RabbitMQ before RabbitMQ takes it back itself, and from then on the
+//! PBX is asked by calls about nobody.
+//!
+//! RabbitMQ closes the channel of a consumer that holds a delivery for half an hour, and counts each return against the
+//! delivery limit (RabbitMQ docs, consumers, acknowledgement timeout; quorum queues, poison messages). So jobs go back once,
+//! and do not come again for a probe that is known to fail; but to be told that their time has passed, they do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::BatchId;
+use super::breaker::{Failure, Meets};
+use super::job::Action;
+use super::{CallId, Effect, Engine};
+
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// What was held is to go back; the session that it belongs to has not ended yet.
+    letting_go: bool,
+    /// Nothing is taken until the PBX may be back, not even for a probe.
+    asleep: bool,
+    /// When the first job expires of those that went back.
+    wake_at: Option<Duration>,
+    asking: Option<CallId>,
+}
+
+impl Outage {
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// Jobs may be taken again.
+    pub(super) fn wake(&mut self) {
+        self.asleep = false;
+        self.wake_at = None;
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        self.wake_at
+    }
+
+    pub(super) fn session_ended(&mut self) {
+        self.letting_go = false;
+    }
+}
+
+impl Engine {
+    /// When what is held has been held for too long; `None` while the breaker is closed.
+    pub(super) fn let_go_at(&self) -> Option<Duration> {
+        if self.breaker.is_closed() || self.outage.letting_go || self.is_draining() {
+            return None;
+        }
+        let since = self.acks.first_since()?;
+        Some(since.saturating_add(self.settings.breaker.hold_max))
+    }
+
+    pub(super) fn let_go(&mut self) {
+        self.outage.letting_go = true;
+        self.outage.asleep = true;
+        self.outage.wake_at = self.sweep_at;
+        // What is finished would come again otherwise.
+        self.acknowledge(true);
+        self.effects.push(Effect::LetGo);
+    }
+
+    /// Asks the PBX in place of a probe, for which nothing is held.
+    pub(super) fn ask(&mut self) {
+        if !self.outage.asleep || self.is_draining() {
+            return;
+        }
+        let call = BatchId(self.next_call);
+        self.next_call += 1;
+        self.outage.asking = Some(call);
+        self.pace.called(self.now);
+        self.breaker.probe_left(call);
+        let action = if self.settings.policy.pause {
+            Action::Pause
+        } else {
+            Action::Remove
+        };
+        self.effects.push(Effect::Ask { action });
+    }
+
+    /// `away`: why the PBX would take no call at all; `None` if only a job can tell.
+    pub(super) fn asked(&mut self, away: Option<&Arc<str>>) {
+        let Some(call) = self.outage.asking.take() else {
+            return;
+        };
+        match away {
+            Some(message) => {
+                let failure = Failure {
+                    meets: Meets::All,
+                    message,
+                    retry_after: None,
+                };
+                self.breaker.failed(self.now, call, &failure);
+            }
+            None => {
+                self.outage.wake();
+                self.breaker.let_another_probe(call);
+            }
+        }
+    }
+}
