@@ -1,6 +1,7 @@
 //! Who is measured: how each is started, which jobs it takes, how it is stopped.
 
 use std::fmt;
+use std::fs::File;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,6 +19,9 @@ pub(crate) const CLOCKOUT: &str = "clockout";
 
 /// What tables call the floor.
 pub(crate) const FLOOR: &str = "floor";
+
+/// Where clockout's log goes, that of the last run.
+const LOG: &str = "target/bench/clockout.log";
 
 /// A worker program with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,8 +134,7 @@ impl Contestant {
             Kind::Clockout => command
                 .env("CLOCKOUT_AMQP_URL", &stage.rabbit.url)
                 .env("CLOCKOUT_PBX_BASE_URL", &pbx.url)
-                .env("CLOCKOUT_HTTP_LISTEN", "")
-                .env("CLOCKOUT_LOG_FILTER", "warn"),
+                .stderr(File::create(LOG).with_context(|| LOG)?),
             Kind::Floor { .. } | Kind::Peer(_) => command
                 .env("AMQP_URL", &stage.rabbit.url)
                 .env("PBX_URL", &pbx.url)

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::contestant::FloorKind;
 
 /// As clockout's default.
-const PREFETCH: u16 = 2_000;
+const PREFETCH: u16 = 4_000;
 
 /// Deliveries acknowledged together.
 const GROUP: u64 = 200;

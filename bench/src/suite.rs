@@ -96,7 +96,12 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
         failures: Vec::new(),
     };
     for part in parts {
-        for round in 1..=arguments.rounds {
+        let rounds = if arguments.quick {
+            arguments.rounds
+        } else {
+            arguments.rounds.min(part.rounds_max())
+        };
+        for round in 1..=rounds {
             let mut cases = part.cases(arguments.quick);
             cases.retain(|case| {
                 arguments.who.is_empty()
@@ -157,6 +162,20 @@ impl Part {
     fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Most rounds at full size. A million waiting jobs take a quarter of an hour, and are to show whether memory is bounded
+    /// and whether others are held up, which no noise hides.
+    fn rounds_max(self) -> u32 {
+        match self {
+            Self::Overload => 1,
+            Self::Drain
+            | Self::Latency
+            | Self::ShiftEnd
+            | Self::Growth
+            | Self::StartUp
+            | Self::Curves => u32::MAX,
+        }
     }
 
     fn cases(self, quick: bool) -> Vec<Case> {

@@ -18,9 +18,9 @@ const LINGER: &str = "CLOCKOUT_BATCH_LINGER";
 
 const MAX_AGENTS: &str = "CLOCKOUT_BATCH_MAX_AGENTS";
 
-const LINGERS: [&str; 5] = ["0s", "20ms", "100ms", "500ms", "2s"];
+const LINGERS: [&str; 6] = ["0s", "20ms", "100ms", "200ms", "500ms", "2s"];
 
-const SIZES: [&str; 5] = ["1", "5", "20", "100", "500"];
+const SIZES: [&str; 6] = ["1", "5", "20", "50", "100", "500"];
 
 /// Long enough for the largest of what comes at 200 jobs a second, so that it is the size that decides.
 const LONG_LINGER: &str = "2s";

@@ -82,7 +82,7 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         backlog(peers::aio_pika(), 5, 20_000),
         backlog(peers::celery(), 5, 20_000),
         backlog(peers::plain(), 5, 2_000),
-        backlog(Contestant::clockout(), 50, 20_000),
+        backlog(Contestant::clockout(), 50, 100_000),
         slow_pbx(5),
         slow_pbx(50),
         set(4, 2_000),

@@ -72,21 +72,10 @@ pub(super) fn cases(quick: bool) -> Vec<Case> {
         ("one never answers", Some(Death::Hangs)),
     ];
     let tables = [
-        (
-            format!("{coming} jobs in a minute"),
-            coming,
-            Some(EVERY),
-            &deaths[..],
-        ),
-        // With one that never answers this takes hours: its jobs fill prefetch, and go at the pace of `pbx.timeout`.
-        (
-            format!("{waiting} jobs waiting"),
-            waiting,
-            None,
-            &deaths[..2],
-        ),
+        (format!("{coming} jobs, 8000 a minute"), coming, Some(EVERY)),
+        (format!("{waiting} jobs waiting"), waiting, None),
     ];
-    let rows = tables.into_iter().flat_map(|(pace, jobs, every, deaths)| {
+    let rows = tables.into_iter().flat_map(|(pace, jobs, every)| {
         deaths.iter().map(move |(name, death)| Case {
             table: format!("{pace}, PBX {PBX_MS} ms, {ORDER}"),
             name: (*name).to_owned(),
