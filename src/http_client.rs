@@ -6,10 +6,12 @@
 mod retry_after;
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder};
+use rustls::AlertDescription;
 
 /// Whose certificates are accepted.
 #[derive(Debug)]
@@ -70,4 +72,29 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> Option<String> {
 /// From the outermost to the innermost.
 pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// Whether the other side ended TLS because of the client certificate, or for want of one. With TLS 1.3 its word comes after
+/// the client's handshake is over, and a request may be written by then; it is never read.
+pub(crate) fn is_certificate_refused(error: &reqwest::Error) -> bool {
+    let mut tls = causes(error).filter_map(|cause| {
+        let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
+        inner.downcast_ref::<rustls::Error>()
+    });
+    tls.any(|error| {
+        matches!(
+            error,
+            rustls::Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                    | AlertDescription::BadCertificate
+                    | AlertDescription::UnsupportedCertificate
+                    | AlertDescription::CertificateRevoked
+                    | AlertDescription::CertificateExpired
+                    | AlertDescription::CertificateUnknown
+                    | AlertDescription::UnknownCA
+                    | AlertDescription::DecryptError
+                    | AlertDescription::AccessDenied
+            )
+        )
+    })
 }

@@ -10,6 +10,7 @@ mod duration;
 mod environment;
 mod file;
 mod given;
+mod identity;
 mod keys;
 mod meaning;
 mod misfit;

@@ -6,6 +6,8 @@
     reason = "the helpers of a test fail it, too"
 )]
 
+#[path = "pbx_http/client_certificate.rs"]
+mod client_certificate;
 #[path = "pbx_http/peer.rs"]
 mod peer;
 #[path = "pbx_http/probe.rs"]
@@ -27,6 +29,7 @@ fn settings(base_url: &str) -> Settings {
     Settings {
         base_url: base_url.to_owned(),
         ca_pem: None,
+        identity_pem: None,
         api_key: None,
         basic: None,
         connect_timeout: Duration::from_secs(3),

@@ -30,6 +30,7 @@ fn settings(sim: &Sim) -> Settings {
     Settings {
         base_url: sim.url(),
         ca_pem: None,
+        identity_pem: None,
         api_key: None,
         basic: None,
         connect_timeout: Duration::from_secs(3),

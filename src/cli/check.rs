@@ -84,7 +84,9 @@ async fn call(settings: &Settings) -> Vec<Result<String, String>> {
     troubles.dedup();
     if troubles.is_empty() {
         let how = credentials(&settings.pbx);
-        return vec![Ok(format!("{address} takes calls {how}"))];
+        let shown = settings.pbx.identity_pem.as_ref();
+        let shown = shown.map_or("", |_| " and with a client certificate");
+        return vec![Ok(format!("{address} takes calls {how}{shown}"))];
     }
     let troubles = troubles.into_iter();
     troubles

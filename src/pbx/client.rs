@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Method, Request, Response, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::{Certificate, Identity, Method, Request, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use tokio::time::timeout;
 
 use super::reply::{self, Decoded};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub base_url: String,
     /// The only certificate authorities trusted, in PEM. `None`: those of the system.
     pub ca_pem: Option<Vec<u8>>,
+    /// The client certificate that is shown to a PBX that asks for one, and its key, in PEM.
+    pub identity_pem: Option<SecretSlice<u8>>,
     /// Header `X-APIKEY`.
     pub api_key: Option<SecretString>,
     /// Header `Authorization: Basic`.
@@ -58,6 +60,8 @@ pub enum Unusable {
     ApiKey,
     #[error("pbx.ca_file must hold certificates in PEM")]
     CaFile,
+    #[error("pbx.cert_file and pbx.key_file must hold a certificate and its key in PEM")]
+    Identity,
     #[error("TLS cannot be set up: {0}")]
     Tls(Arc<str>),
 }
@@ -194,7 +198,12 @@ fn http(settings: &Settings, scheme: &str) -> Result<reqwest::Client, Unusable> 
         Some(pem) => Trust::Only(authorities(pem).ok_or(Unusable::CaFile)?),
         None => Trust::by_scheme(scheme),
     };
-    http_client::builder(trust)
+    let mut builder = http_client::builder(trust);
+    if let Some(pem) = &settings.identity_pem {
+        let identity = Identity::from_pem(pem.expose_secret()).map_err(|_| Unusable::Identity)?;
+        builder = builder.identity(identity);
+    }
+    builder
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.timeout)
         .build()
@@ -279,9 +288,20 @@ fn words(status: StatusCode) -> Arc<str> {
         .into()
 }
 
-/// No answer came. If the request was never written, nothing was applied; after that nobody can tell.
+/// No answer came. If the request was never written, or never read as there was no TLS, nothing was applied; else nobody can
+/// tell.
 fn unanswered(error: &reqwest::Error) -> CallResult {
     let cause = root_cause(error);
+    if http_client::is_certificate_refused(error) {
+        let message = format!(
+            "the PBX wants a client certificate that it trusts ({cause}): see pbx.cert_file"
+        );
+        let message = message.into();
+        return CallResult::Transient {
+            message,
+            retry_after: None,
+        };
+    }
     if error.is_connect() {
         let message = format!("cannot connect: {cause}").into();
         return CallResult::Transient {

@@ -58,6 +58,10 @@ impl Settings {
                 pbx.ca_pem.is_some() && !pbx.base_url.starts_with("https:"),
                 "pbx.ca_file is given and pbx.base_url is not https://, so keys and calls travel in the clear: write https://",
             ),
+            (
+                pbx.identity_pem.is_some() && !pbx.base_url.starts_with("https:"),
+                "pbx.cert_file is given and pbx.base_url is not https://, so the certificate is never shown: write https://",
+            ),
         ];
         let unfit = rules.into_iter().filter(|(is_unfit, _)| *is_unfit);
         unfit.map(|(_, text)| text).collect()
@@ -82,7 +86,7 @@ mod tests {
 
     fn misfits(given: &[(&str, &str)]) -> Vec<&'static str> {
         let url = ("CLOCKOUT_PBX_BASE_URL", "http://pbx.example");
-        let variables = given.iter().chain([&url]);
+        let variables = [&url].into_iter().chain(given);
         let variables =
             variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let settings = Settings::load(&Arguments::default(), variables);
@@ -92,6 +96,26 @@ mod tests {
     #[test]
     fn the_defaults_fit_together() {
         assert_eq!(misfits(&[]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_client_certificate_that_is_never_shown_is_a_misfit() {
+        let made = rcgen::generate_simple_self_signed(["worker".to_owned()]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+        std::fs::write(file.path(), pem).unwrap();
+        let path = file.path().to_str().unwrap();
+        let both = [
+            ("CLOCKOUT_PBX_CERT_FILE", path),
+            ("CLOCKOUT_PBX_KEY_FILE", path),
+        ];
+        let found = misfits(&both);
+        assert!(
+            matches!(found[..], [text] if text.starts_with("pbx.cert_file ")),
+            "{found:?}"
+        );
+        let https = ("CLOCKOUT_PBX_BASE_URL", "https://pbx.example");
+        assert_eq!(misfits(&[both[0], both[1], https]), Vec::<&str>::new());
     }
 
     #[test]

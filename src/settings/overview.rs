@@ -165,6 +165,7 @@ mod tests {
             ("CLOCKOUT_PBX_PASSWORD", secret.to_owned()),
             ("CLOCKOUT_PBX_API_KEY_FILE", secret.to_owned()),
             ("CLOCKOUT_PBX_CA_FILE", secret.to_owned()),
+            ("CLOCKOUT_PBX_KEY_FILE", secret.to_owned()),
             ("CLOCKOUT_AMQP_URL", format!("amqp://u:{secret}@host/%2f")),
             ("CLOCKOUT_AMQP_URL", format!("{secret}@host")),
             (

@@ -46,6 +46,12 @@ fn load_file(text: &str, environment: &[(&str, &str)]) -> Result<Settings, Probl
     Settings::load(&arguments, variables(environment))
 }
 
+/// A certificate and its key, in PEM.
+fn identity() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["worker".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 /// The one problem of a value, without the key and origin it begins with.
 fn problem_of(variable: &str, value: &str) -> String {
     let lines = lines(load(&[URL, (variable, value)]));
@@ -61,8 +67,8 @@ fn every_default_is_the_one_of_contract_7() {
             "ca_file": null, "cert_file": null, "key_file": null },
         "jobs": { "exchange": "clockout.jobs", "queue": "clockout.jobs", "shards": 1, "prefetch": 4000, "max_age": "1h",
             "dedup_window": "10m", "delivery_limit": 100 },
-        "pbx": { "name": "default", "base_url": null, "ca_file": null, "api_key": null, "api_key_file": null,
-            "username": null, "username_file": null, "password": null, "password_file": null,
+        "pbx": { "name": "default", "base_url": null, "ca_file": null, "cert_file": null, "key_file": null,
+            "api_key": null, "api_key_file": null, "username": null, "username_file": null, "password": null, "password_file": null,
             "connect_timeout": "3s", "timeout": "10s", "max_in_flight": 8, "max_calls_per_second": 0,
             "texts": {
                 "absent": ["not there", "not in queue", "not found", "not a member"],
@@ -265,6 +271,7 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
         ("CLOCKOUT_AMQP_URLS", &["amqp://a,http://b", "[\"\"]"]),
         ("CLOCKOUT_AMQP_URLS_FILE", &["/nonexistent"]),
         ("CLOCKOUT_AMQP_CERT_FILE", &["/nonexistent"]),
+        ("CLOCKOUT_PBX_KEY_FILE", &["/nonexistent"]),
     ] {
         for value in values {
             let key = variable.trim_start_matches("CLOCKOUT_").to_lowercase();
@@ -481,13 +488,16 @@ fn a_secret_of_a_higher_layer_replaces_both_ways_of_a_lower_one() {
 
 #[test]
 fn no_secret_is_ever_printed() {
-    let (_dir, pem) = written("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nHUSH\n");
+    let (certificate, key) = identity();
+    let (_dir, pem) = written(&format!("{certificate}{key}"));
     let pem = pem.to_str().unwrap();
     let environment = [
         URL,
         ("CLOCKOUT_AMQP_URL", "amqps://user:HUSH@h/%2f"),
         ("CLOCKOUT_AMQP_CERT_FILE", pem),
         ("CLOCKOUT_AMQP_KEY_FILE", pem),
+        ("CLOCKOUT_PBX_CERT_FILE", pem),
+        ("CLOCKOUT_PBX_KEY_FILE", pem),
         ("CLOCKOUT_PBX_API_KEY", "HUSH"),
         ("CLOCKOUT_PBX_USERNAME", "user"),
         ("CLOCKOUT_PBX_PASSWORD", "HUSH"),
@@ -496,14 +506,16 @@ fn no_secret_is_ever_printed() {
     let panic = catch_unwind(|| load(&environment).unwrap_err()).unwrap_err();
     let panic = panic.downcast_ref::<String>().unwrap();
     assert!(panic.contains("user"), "{panic}");
-    for shown in [&printed, panic] {
-        assert!(!shown.contains("HUSH"), "{shown}");
+    for secret in ["HUSH", key.lines().nth(1).unwrap()] {
+        for shown in [&printed, panic] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        let as_bytes = format!("{:?}", secret.as_bytes());
+        assert!(
+            !printed.contains(as_bytes.trim_matches(['[', ']'])),
+            "{printed}"
+        );
     }
-    let as_bytes = format!("{:?}", b"HUSH");
-    assert!(
-        !printed.contains(as_bytes.trim_matches(['[', ']'])),
-        "{printed}"
-    );
 
     let wrong = [
         ("CLOCKOUT_AMQP_URLS", "amqp://user:HUSH@[::1]/, HUSH"),
@@ -514,6 +526,7 @@ fn no_secret_is_ever_printed() {
         // Mistaken for the variable that takes the secret itself.
         ("CLOCKOUT_PBX_USERNAME_FILE", "HUSH"),
         ("CLOCKOUT_AMQP_KEY_FILE", "HUSH"),
+        ("CLOCKOUT_PBX_KEY_FILE", "HUSH"),
     ];
     let problems = load_file(
         "[amqp]\nurl = HUSH\n[pbx]\napi_key = [\"HUSH\"]\npassword = 'HUSH\n",
@@ -547,20 +560,64 @@ fn a_file_that_is_no_toml_is_told_with_its_line() {
 
 #[test]
 fn client_certificate_and_key_go_together() {
-    let (_dir, pem) = written("-----BEGIN CERTIFICATE-----\n");
-    let told = problem_of("CLOCKOUT_AMQP_CERT_FILE", pem.to_str().unwrap());
-    assert!(told.contains("is given without amqp.key_file"), "{told}");
-    let both = [
-        URL,
-        ("CLOCKOUT_AMQP_CERT_FILE", pem.to_str().unwrap()),
-        ("CLOCKOUT_AMQP_KEY_FILE", "/dev/null"),
-    ];
-    let told = lines(load(&both));
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(
-        told[0].contains("a PEM file with a PRIVATE KEY"),
-        "{told:#?}"
-    );
+    let (certificate, key) = identity();
+    let (_, another_key) = identity();
+    // Without the line break at the end, which not every editor writes.
+    let (_dir, certificate) = written(certificate.trim_end());
+    let (_dir, broken) = written("-----BEGIN CERTIFICATE-----\n");
+    let (_dir, key) = written(&key);
+    let (_dir, another_key) = written(&another_key);
+    let (_dir, unreadable_key) = written("-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+    let [certificate, broken, key, another_key, unreadable_key] =
+        [&certificate, &broken, &key, &another_key, &unreadable_key]
+            .map(|path| path.to_str().unwrap());
+    for section in ["AMQP", "PBX"] {
+        let variable = |name: &str| format!("CLOCKOUT_{section}_{name}_FILE");
+        let (cert_file, key_file) = (variable("CERT"), variable("KEY"));
+        let named = |name: &str| format!("{}.{name}_file ", section.to_lowercase());
+        for (variable, value, name, other) in [
+            (&cert_file, certificate, "cert", "key"),
+            (&key_file, key, "key", "cert"),
+        ] {
+            let told = problem_of(variable, value);
+            let lacks = format!("is given without {}", named(other).trim_end());
+            assert!(
+                told.starts_with(&named(name)) && told.contains(&lacks),
+                "{told}"
+            );
+        }
+        let both = |certificate, key| load(&[URL, (&cert_file, certificate), (&key_file, key)]);
+        for (certificate, key, name, wrong) in [
+            (
+                certificate,
+                "/dev/null",
+                "key",
+                "a PEM file with a PRIVATE KEY",
+            ),
+            (
+                certificate,
+                another_key,
+                "key",
+                "the key of that certificate",
+            ),
+            (certificate, unreadable_key, "key", "not encrypted"),
+            (broken, key, "cert", "certificates in PEM"),
+        ] {
+            let told = lines(both(certificate, key));
+            assert_eq!(told.len(), 1, "{told:#?}");
+            assert!(
+                told[0].starts_with(&named(name)) && told[0].contains(wrong),
+                "{told:#?}"
+            );
+        }
+        let settings = both(certificate, key).unwrap();
+        let identities = (
+            settings.broker.tls.client.is_some(),
+            settings.pbx.identity_pem.is_some(),
+        );
+        assert_eq!(identities, (section == "AMQP", section == "PBX"));
+        pbx::client::Client::new(&settings.pbx).unwrap();
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use self::peer::{Peer, Reaction, TlsPeer};
+use self::peer::{Authority, Peer, Reaction, TlsPeer};
 use crate::support::stage;
 
 fn reply(body: &Value) -> String {
@@ -126,5 +126,41 @@ async fn a_pbx_with_a_certificate_of_its_own_authority_is_called() {
     stage.send(job("pause")).await;
     for outcome in stage.outcomes(2).await {
         assert_eq!(outcome["code"], "applied");
+    }
+}
+
+#[tokio::test]
+async fn a_pbx_that_asks_for_a_client_certificate_is_shown_it_and_check_says_where_it_is_missing() {
+    let mut stage = stage().await;
+    let authority = Authority::new("the PBX's");
+    let pbx = TlsPeer::demanding(both_done(), &authority);
+    let (certificate, key) = authority.identity();
+    let [trusted, identity] = [pbx.ca_pem(), certificate + &key].map(|pem| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(pem.as_bytes()).unwrap();
+        file
+    });
+    let nameless = stage
+        .worker()
+        .set("pbx.base_url", &pbx.url())
+        .set("pbx.ca_file", trusted.path().to_str().unwrap());
+    let worker = nameless
+        .clone()
+        .set("pbx.cert_file", identity.path().to_str().unwrap())
+        .set("pbx.key_file", identity.path().to_str().unwrap());
+    let _worker = worker.clone().start().await;
+    stage.send(job("pause")).await;
+    for outcome in stage.outcomes(2).await {
+        assert_eq!(outcome["code"], "applied");
+    }
+    for (setup, words) in [
+        (worker, ["takes calls", "with a client certificate"]),
+        (nameless, ["wants a client certificate", "pbx.cert_file"]),
+    ] {
+        let checked = setup.command(&["check"]).output().unwrap();
+        let shown = String::from_utf8(checked.stdout).unwrap();
+        for words in words {
+            assert!(shown.contains(words), "{words} in {shown}");
+        }
     }
 }

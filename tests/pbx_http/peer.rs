@@ -1,14 +1,18 @@
 //! A PBX of raw bytes: takes a request whole, shows it, and reacts as it is told.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -143,6 +147,26 @@ pub(crate) async fn unused_url() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// A certificate authority that signs client certificates.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A new client certificate and its key, in PEM.
+    pub(crate) fn identity(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["a worker".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
 /// The same over TLS, for one connection, with a certificate authority of its own.
 pub(crate) struct TlsPeer {
     url: String,
@@ -156,6 +180,23 @@ impl TlsPeer {
 
     /// With another certificate than a good one for `localhost`.
     pub(crate) fn start_with(reply: String, spoil: fn(&mut CertificateParams)) -> Self {
+        Self::serve(reply, spoil, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// Answers only to whoever shows a certificate of this authority's.
+    pub(crate) fn demanding(reply: String, authority: &Authority) -> Self {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(authority.0.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(trusted.into(), provider);
+        Self::serve(reply, |_| {}, verifier.build().unwrap())
+    }
+
+    fn serve(
+        reply: String,
+        spoil: fn(&mut CertificateParams),
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -164,12 +205,10 @@ impl TlsPeer {
         spoil(&mut params);
         let certificate = params.signed_by(&key, &ca).unwrap();
 
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
+        ring::default_provider().install_default().ok();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -185,7 +224,13 @@ impl TlsPeer {
                 let mut chunk = [0; 1024];
                 while !is_whole(&read) {
                     match tls.read(&mut chunk) {
-                        Ok(0) | Err(_) => break,
+                        Ok(0) => break,
+                        Err(_) => {
+                            // Closing with unread bytes would reset, and why it was refused might not arrive.
+                            tls.sock.shutdown(Shutdown::Write).ok();
+                            tls.sock.read_to_end(&mut read).ok();
+                            break;
+                        }
                         Ok(count) => read.extend_from_slice(&chunk[..count]),
                     }
                 }

@@ -4,7 +4,7 @@ use clockout::pbx::client::Trouble;
 
 use super::*;
 
-async fn probe(settings: &Settings) -> Result<(), Trouble> {
+pub(crate) async fn probe(settings: &Settings) -> Result<(), Trouble> {
     Client::new(settings).unwrap().probe(Action::Pause).await
 }
 

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{Client, Response, read, root_cause, words};
 use crate::engine::job::Action;
+use crate::http_client;
 use crate::pbx::reply::{self, Decoded};
 use crate::pbx::request;
 use crate::pbx::status::{self, Kind};
@@ -16,9 +17,15 @@ use crate::pbx::status::{self, Kind};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     #[error(
-        "cannot be reached ({cause}): is the PBX up, pbx.base_url right, and for https its CA known or in pbx.ca_file?"
+        "cannot be reached ({cause}): is the PBX up, pbx.base_url right, for https its CA known or in pbx.ca_file, and \
+         a client certificate in pbx.cert_file if it asks for one?"
     )]
     Unreachable { cause: Arc<str> },
+    #[error(
+        "wants a client certificate that it trusts ({cause}): let pbx.cert_file and pbx.key_file be of an authority that \
+         the PBX knows"
+    )]
+    Certificate { cause: Arc<str> },
     #[error("gives no reply within pbx.timeout: is the PBX well, and pbx.base_url right?")]
     Mute,
     #[error(
@@ -66,6 +73,9 @@ impl Client {
                     return Trouble::Mute;
                 }
                 let cause = root_cause(&error);
+                if http_client::is_certificate_refused(&error) {
+                    return Trouble::Certificate { cause };
+                }
                 Trouble::Unreachable { cause }
             })?;
             let body = read(&mut response).await;

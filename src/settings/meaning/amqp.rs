@@ -1,9 +1,9 @@
 //! The section about reaching RabbitMQ: the nodes, and TLS to them.
 
-use crate::broker::{Address, Addresses, ClientIdentity, Tls};
+use crate::broker::{Address, Addresses, Tls};
 use crate::settings::address;
 use crate::settings::check::Check;
-use crate::settings::raw;
+use crate::settings::{identity, raw};
 
 pub(super) fn read(raw: raw::Amqp, check: &mut Check) -> Option<(Addresses, Tls)> {
     let tls = tls(raw.ca_file, raw.cert_file, raw.key_file, check);
@@ -63,25 +63,7 @@ fn tls(
     key_file: Option<String>,
     check: &mut Check,
 ) -> Tls {
-    for (given, missing, key, other) in [
-        (&cert_file, &key_file, "amqp.cert_file", "amqp.key_file"),
-        (&key_file, &cert_file, "amqp.key_file", "amqp.cert_file"),
-    ] {
-        if given.is_some() && missing.is_none() {
-            check.refuse(
-                key,
-                format_args!("is given without {other}"),
-                "both, or neither",
-            );
-        }
-    }
     let ca_pem = check.pem("amqp.ca_file", ca_file, "CERTIFICATE");
-    let cert_pem = check.pem("amqp.cert_file", cert_file, "CERTIFICATE");
-    let key_pem = check.pem("amqp.key_file", key_file, "PRIVATE KEY");
-    let client = cert_pem.zip(key_pem);
-    let client = client.map(|(cert_pem, key)| ClientIdentity {
-        cert_pem,
-        key_pem: key.into(),
-    });
+    let client = identity::read("amqp", cert_file, key_file, check);
     Tls { ca_pem, client }
 }

@@ -1,12 +1,13 @@
 //! The sections about calling the PBX.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::broker::ClientIdentity;
 use crate::pbx::client::{Basic, Settings};
 use crate::pbx::texts;
 use crate::settings::address;
 use crate::settings::check::Check;
-use crate::settings::raw;
+use crate::settings::{identity, raw};
 
 const BASE_URL: &str = "pbx.base_url";
 
@@ -28,6 +29,13 @@ pub(super) fn settings(raw: raw::Pbx, check: &mut Check) -> Option<Settings> {
             .ok()
     });
     let ca_pem = check.pem("pbx.ca_file", raw.ca_file, "CERTIFICATE");
+    let identity = identity::read("pbx", raw.cert_file, raw.key_file, check);
+    let identity_pem = identity.map(|ClientIdentity { cert_pem, key_pem }| {
+        // A file may end without a line break, and the key has to begin on a line of its own.
+        [cert_pem.as_slice(), b"\n", key_pem.expose_secret()]
+            .concat()
+            .into()
+    });
     let api_key = check.secret("pbx.api_key", raw.api_key, raw.api_key_file);
     let api_key = api_key.and_then(|key| header_text("pbx.api_key", key, check));
     let username_is_given = raw.username.is_some() || raw.username_file.is_some();
@@ -48,6 +56,7 @@ pub(super) fn settings(raw: raw::Pbx, check: &mut Check) -> Option<Settings> {
     Some(Settings {
         base_url: base_url?,
         ca_pem,
+        identity_pem,
         api_key,
         basic,
         connect_timeout: connect_timeout?,

@@ -24,6 +24,10 @@ pub(in crate::settings) struct Pbx {
     pub(in crate::settings) base_url: Option<String>,
     /// PEM file of the certificate authorities to trust with `https`, instead of the system's.
     pub(in crate::settings) ca_file: Option<String>,
+    /// PEM file of the client certificate; goes with `key_file`.
+    pub(in crate::settings) cert_file: Option<String>,
+    /// PEM file of the client certificate's key; goes with `cert_file`.
+    pub(in crate::settings) key_file: Option<String>,
     /// Sent as header `X-APIKEY`. Secret.
     pub(in crate::settings) api_key: Option<String>,
     /// A file that holds the key, instead of `api_key`.
@@ -57,6 +61,8 @@ impl Default for Pbx {
             name: "default".to_owned(),
             base_url: None,
             ca_file: None,
+            cert_file: None,
+            key_file: None,
             api_key: None,
             api_key_file: None,
             username: None,
