@@ -212,4 +212,19 @@ mod tests {
             assert_eq!(Keys::known().nearest(typo), known, "{typo}");
         }
     }
+
+    #[test]
+    fn of_a_long_key_only_the_start_is_compared() {
+        let keys = Keys::known();
+        let longest = keys.names().map(str::len).max().unwrap();
+        assert!(longest <= COMPARED_CHARS_MAX, "{longest}");
+        let start = format!("{:z<COMPARED_CHARS_MAX$}", "jobs.prefetch");
+        // The whole of it has more in common with this one.
+        let rest = "pbx.max_calls_per_second";
+        assert_eq!(keys.nearest(&format!("{start}{rest}")), "jobs.prefetch");
+        assert_eq!(
+            keys.nearest(&format!("{}{rest}", "z".repeat(start.len() - rest.len()))),
+            rest
+        );
+    }
 }
