@@ -1,10 +1,17 @@
-//! Whatever goes wrong, at whatever log level: nothing that the worker shows holds a password or key.
+//! Whatever goes wrong, at whatever log level: nothing that the worker and the commands show holds a password or key.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::support::{Node, Stage, Worker, WorkerSetup};
+use crate::support::{Node, Stage, Worker, WorkerSetup, within};
 
 const BROKER_PASSWORD: &str = "hush-broker-password";
 const API_KEY: &str = "hush-api-key";
@@ -16,6 +23,15 @@ const ACTIONS_TOKEN: &str = "hush-actions-token";
 /// Everything, also what libraries say.
 const EVERYTHING: &str = "trace,lapin=trace,reqwest=trace,hyper=trace,rustls=trace";
 
+/// A client certificate and its key in one file, and a part of the key.
+static IDENTITY: LazyLock<(PathBuf, String)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["worker".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("identity.pem");
+    std::fs::write(&path, made.cert.pem() + &key).unwrap();
+    (path, key.lines().nth(1).unwrap().to_owned())
+});
+
 /// Each secret, and what it looks like in an HTTP header.
 fn secrets() -> Vec<String> {
     let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
@@ -25,6 +41,7 @@ fn secrets() -> Vec<String> {
         PASSWORD,
         TRACES_KEY,
         ACTIONS_TOKEN,
+        &IDENTITY.1,
     ]
     .map(str::to_owned);
     plain.into_iter().chain([basic]).collect()
@@ -39,8 +56,11 @@ fn check(what: &str, shown: &str) {
 
 /// A worker with all secrets there are, that shows all it can.
 fn loud(stage: &Stage) -> WorkerSetup {
+    let identity = IDENTITY.0.to_str().unwrap();
     stage
         .worker()
+        .set("pbx.cert_file", identity)
+        .set("pbx.key_file", identity)
         .set("pbx.api_key", API_KEY)
         .set("pbx.username", USERNAME)
         .set("pbx.password", PASSWORD)
@@ -62,22 +82,52 @@ async fn check_all(worker: &Worker) {
         assert_eq!(answer.status, status, "{}", answer.body);
         check("the answer to an action", &answer.body);
     }
-    for path in ["/livez", "/readyz", "/status", "/metrics"] {
+    for path in ["/", "/livez", "/readyz", "/status", "/metrics"] {
         let answer = worker.get(path).await.unwrap();
         check(path, &answer.body);
     }
+    let event = within("an event", first_event(worker)).await;
+    check("the stream behind the page", &event);
     check("the log", &worker.log());
+}
+
+/// The first that the stream behind the page says.
+async fn first_event(worker: &Worker) -> String {
+    let url = worker.url();
+    let stream = TcpStream::connect(url.trim_start_matches("http://")).await;
+    let mut stream = tokio::io::BufReader::new(stream.unwrap());
+    let request = b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut said = String::new();
+    while !said.contains("\ndata: ") {
+        let bytes = stream.read_line(&mut said).await.unwrap();
+        assert_ne!(bytes, 0, "the stream goes on after {said}");
+    }
+    said
+}
+
+/// A node, and the address at which a user of its own is let in with [`BROKER_PASSWORD`].
+fn node_with_password() -> (Node, String) {
+    let node = Node::start();
+    node.ctl(&["add_user", "worker", BROKER_PASSWORD]);
+    node.ctl(&["set_permissions", "worker", ".*", ".*", ".*"]);
+    let url = node.place().url;
+    let url = url.replace("guest:guest", &format!("worker:{BROKER_PASSWORD}"));
+    (node, url)
 }
 
 #[tokio::test]
 async fn no_secret_shows_while_jobs_succeed_fail_and_find_nobody() {
-    let node = Node::start();
-    node.ctl(&["add_user", "worker", BROKER_PASSWORD]);
-    node.ctl(&["set_permissions", "worker", ".*", ".*", ".*"]);
+    for format in ["text", "json"] {
+        all_goes_wrong(format).await;
+    }
+}
+
+async fn all_goes_wrong(format: &str) {
+    let (node, url) = node_with_password();
     let mut stage = Stage::at(node.place()).await;
-    let url = node.place().url;
-    let url = url.replace("guest:guest", &format!("worker:{BROKER_PASSWORD}"));
-    let worker = loud(&stage).set("amqp.url", &url).start().await;
+    let worker = loud(&stage).set("amqp.url", &url).set("log.format", format);
+    let worker = worker.start().await;
     let job = json!({"action": "pause", "queue": "1", "agent": "1"});
     assert_eq!(stage.perform(job.clone()).await["code"], "applied");
     for effect in [
@@ -131,4 +181,53 @@ async fn no_secret_shows_where_rabbitmq_refuses_it() {
         tokio::task::yield_now().await;
     }
     check_all(&worker).await;
+}
+
+#[tokio::test]
+async fn no_secret_shows_in_what_commands_print() {
+    let (node, url) = node_with_password();
+    let mut stage = Stage::at(node.place()).await;
+    let right = loud(&stage).set("amqp.url", &url);
+    let _worker = right.clone().start().await;
+    stage.faults(json!([{"times": 1, "effect": {"item": {"fail": {"text": "No such queue"}}}}]));
+    let job = json!({"action": "pause", "queue": "1", "agent": "1"});
+    assert_eq!(stage.perform(job.clone()).await["status"], "failed");
+
+    let mut watch = right.command(&["watch", "--count", "1"]);
+    let mut watch = watch
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(watch.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert_eq!(stage.perform(job).await["code"], "applied");
+    let shown = watch.wait_with_output().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    said += &String::from_utf8(shown.stdout).unwrap();
+    assert!(said.contains("applied"), "{said}");
+    check("watch", &said);
+
+    let refused = url.replace(BROKER_PASSWORD, &format!("{BROKER_PASSWORD}-wrong"));
+    let refused = right.clone().set("amqp.url", &refused);
+    for (setup, let_in) in [(&right, true), (&refused, false)] {
+        for command in [
+            "check",
+            "check --json",
+            "config",
+            "config --json",
+            "dead list",
+            "dead list --json",
+            "send --action pause --queue 1 --agent 2 --wait",
+        ] {
+            let words: Vec<&str> = command.split(' ').collect();
+            let ended = setup.command(&words).output().unwrap();
+            let shown = [ended.stdout, ended.stderr].concat();
+            let shown = String::from_utf8(shown).unwrap();
+            let is_shown = let_in || command.starts_with("config");
+            assert_eq!(ended.status.success(), is_shown, "{command}: {shown}");
+            check(command, &shown);
+        }
+    }
 }
