@@ -16,6 +16,7 @@
 //! | [`telemetry`] | log and metrics | take a label from outside text |
 //! | [`traces`] | OpenTelemetry spans of jobs, sent over HTTP | make the worker wait |
 //! | `http_client` | the HTTP client under `pbx` and `traces` | anything of its own accord |
+//! | [`unprintable`] | which characters of foreign text are never shown raw | know where they came from |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
 //! | `cli`, in the binary | one file per command | hold logic that a test could want |
 //!
@@ -49,6 +50,7 @@ pub mod pbx;
 pub mod settings;
 pub mod telemetry;
 pub mod traces;
+pub mod unprintable;
 pub mod wire;
 pub mod worker;
 

@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 /// A module of the crate, and which others it may import.
 type Arrow = (&'static str, &'static [&'static str]);
 
-const ARROWS: [Arrow; 11] = [
+const ARROWS: [Arrow; 12] = [
     ("engine", &[]),
     ("http_client", &[]),
-    ("wire", &["engine"]),
+    ("unprintable", &[]),
+    ("wire", &["engine", "unprintable"]),
     ("broker", &["engine", "wire"]),
-    ("pbx", &["engine", "http_client"]),
-    ("telemetry", &["engine"]),
-    ("admin", &["engine", "telemetry"]),
+    ("pbx", &["engine", "http_client", "unprintable"]),
+    ("telemetry", &["engine", "unprintable"]),
+    ("admin", &["engine", "telemetry", "unprintable"]),
     ("traces", &["engine", "http_client", "telemetry", "wire"]),
     (
         "worker",
@@ -55,6 +56,7 @@ const ARROWS: [Arrow; 11] = [
             "settings",
             "telemetry",
             "traces",
+            "unprintable",
             "wire",
             "worker",
         ],

@@ -1,7 +1,7 @@
 //! What commands share for their output: tables and colour on a terminal, plain text in a pipe.
 //!
 //! In a pipe a table is its header and its rows, one a line, cells separated by a tab, nothing cut or wrapped. Colour is
-//! left out where standard output is no terminal, or where `NO_COLOR` is set. Control characters of foreign text reach
+//! left out where standard output is no terminal, or where `NO_COLOR` is set. What is unprintable in foreign text reaches
 //! neither. Knows nothing of what the commands show.
 
 use std::fmt::Display;
@@ -86,7 +86,7 @@ pub(super) fn painted(text: impl Display, tone: Tone) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Foreign text on one line, its control characters escaped.
+/// Foreign text on one line, what is unprintable in it escaped.
 pub(super) fn printable(text: &str) -> String {
     excerpt(text, usize::MAX)
 }
@@ -227,7 +227,7 @@ mod tests {
     fn sample() -> Table<2> {
         let mut table = Table::new(["message", "agents"]);
         table.add([
-            Cell::text("a\tb\n\u{1b}[31m").toned(Tone::Bad),
+            Cell::text("a\tb\n\u{1b}[31m\u{202e}").toned(Tone::Bad),
             Cell::number(12),
         ]);
         table
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn in_a_pipe_a_row_is_a_line_whatever_its_cells_hold() {
-        let expected = "message\tagents\na\\tb\\n\\u{1b}[31m\t12\n";
+        let expected = "message\tagents\na\\tb\\n\\u{1b}[31m\\u{202e}\t12\n";
         assert_eq!(sample().plain(), expected);
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::engine::verdict::Answer;
+use crate::unprintable::is_unprintable;
 
 /// Case-insensitive patterns per meaning; none of them is empty (CONTRACT §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +103,9 @@ impl Pattern {
 /// Longest text of the PBX that is passed on, in characters.
 const LEGIBLE_CHARS_MAX: usize = 500;
 
-/// A foreign text fit for outcomes and logs: one line, no control characters, bounded. `None` if nothing is left.
+/// A foreign text fit for outcomes and logs: one line, nothing unprintable, bounded. `None` if nothing is left.
 pub(super) fn legible(text: &str) -> Option<Arc<str>> {
-    let mut words = text.split(|c: char| c.is_control() || c.is_whitespace());
+    let mut words = text.split(|c: char| is_unprintable(c) || c.is_whitespace());
     let mut line = String::new();
     for word in words.by_ref().filter(|word| !word.is_empty()) {
         if !line.is_empty() {

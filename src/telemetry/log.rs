@@ -1,21 +1,23 @@
 //! The log: one line per event on standard error, as text or JSON.
 //!
-//! Text from outside cannot forge a line: the text format escapes every control character of a message or field,
-//! and JSON does so by itself.
+//! Text from outside cannot forge a line: whatever is unprintable in a message or field is escaped, in both formats.
 
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
 use std::str::FromStr;
 
-use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
+
+use crate::unprintable::{is_unprintable, json_line};
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,13 +124,16 @@ where
             .with_ansi(colours)
             .fmt_fields(debug_fn(escaped_field).delimited(" "))
             .boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
+        Format::Json => {
+            let lines = lines.json().flatten_event(true);
+            lines.map_event_format(Escaping).boxed()
+        }
     };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     (subscriber, Switch(handle))
 }
 
-/// `name=value`, or the bare message, without control characters.
+/// `name=value`, or the bare message, without what is unprintable.
 fn escaped_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     if field.name() != "message" {
         write!(writer, "{field}=")?;
@@ -136,21 +141,43 @@ fn escaped_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug)
     write!(OneLine(writer), "{value:?}")
 }
 
-/// Passes text on with its control characters escaped.
+/// Passes text on with what is unprintable escaped.
 struct OneLine<'w, 'b>(&'w mut Writer<'b>);
 
 impl Write for OneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive(char::is_control) {
+        for part in text.split_inclusive(is_unprintable) {
             let mut chars = part.chars();
             match chars.next_back() {
-                Some(last) if last.is_control() => {
+                Some(last) if is_unprintable(last) => {
                     write!(self.0, "{}{}", chars.as_str(), last.escape_default())?;
                 }
                 Some(_) | None => self.0.write_str(part)?,
             }
         }
         Ok(())
+    }
+}
+
+/// JSON escapes no more by itself than it must.
+struct Escaping<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Escaping<F>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut json = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut json), event)?;
+        writeln!(writer, "{}", json_line(json.trim_end()))
     }
 }
 
@@ -189,7 +216,8 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    const FORGED: &str = "refused\n2026-01-01T00:00:00Z INFO all well\r\x1b[2J\u{85}";
+    const FORGED: &str =
+        "refused\n2026-01-01T00:00:00Z INFO all well\r\x1b[2J\u{85}\u{9b}1m\u{202e}lla";
 
     #[test]
     fn text_from_outside_cannot_forge_a_line() {
@@ -200,7 +228,7 @@ mod tests {
                 tracing::info!(why = %FORGED, again = FORGED, "the PBX said {FORGED}");
             });
             assert_eq!(log.lines().count(), 1, "{log}");
-            assert!(!log.trim_end().contains(['\n', '\r', '\x1b']), "{log:?}");
+            assert!(!log.trim_end().contains(is_unprintable), "{log:?}");
         }
     }
 

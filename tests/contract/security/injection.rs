@@ -6,8 +6,7 @@ use serde_json::json;
 use crate::support::{Message, Stage, json_message, stage};
 
 /// A forged log line, a terminal escape in both its forms, a separator that some take for a line's end, a direction override.
-const NASTY: &str =
-    "x\r\n2026-01-01T00:00:00Z ERROR forged: all is lost\u{1b}[2J\u{9b}31m\0\u{7f}\u{85}\u{8}";
+const NASTY: &str = "x\r\n2026-01-01T00:00:00Z ERROR forged: all is lost\u{1b}[2J\u{9b}31m\0\u{7f}\u{85}\u{8}\u{202e}dna";
 
 fn long() -> String {
     format!("{NASTY}{}", "very long ".repeat(5_000))
@@ -15,7 +14,8 @@ fn long() -> String {
 
 /// What a terminal or a line-based reader would obey.
 fn obeyed(text: &str) -> Option<char> {
-    text.chars().find(|c| c.is_control())
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().find(|&c| c.is_control() || turns(c))
 }
 
 async fn provoke(stage: &mut Stage) -> Vec<Message> {
