@@ -24,6 +24,7 @@ use super::server::Client;
 use super::{Shared, json, problem};
 use crate::engine::job::PbxQueue;
 use crate::telemetry::field;
+use crate::unprintable::is_unprintable;
 
 /// Orders that may wait for the worker.
 const ORDERS_MAX: usize = 8;
@@ -178,21 +179,27 @@ async fn act(
         tracing::warn!({ field::PEER } = %peer, "an action was asked for from {peer} without the right token");
         return Err(Refused::Token);
     }
-    let request: Request = serde_json::from_slice(body).map_err(|_| Refused::Who)?;
-    let chars = request.who.chars().take(WHO_CHARS_MAX + 1).count();
-    if !(1..=WHO_CHARS_MAX).contains(&chars) || request.who.chars().any(char::is_control) {
-        return Err(Refused::Who);
-    }
+    let (order, who) = understood(body, read)?;
     let (done, told) = oneshot::channel();
     let asked = Asked {
-        order: read(&request)?,
-        who: request.who,
+        order,
+        who,
         peer,
         done,
     };
     actions.orders.try_send(asked).map_err(|_| Refused::Busy)?;
     let told = timeout(PATIENCE, told).await.map_err(|_| Refused::Silent)?;
     told.map_err(|_| Refused::Silent)
+}
+
+/// What is asked for, and by whom.
+fn understood(body: &[u8], read: Reading) -> Result<(Order, String), Refused> {
+    let request: Request = serde_json::from_slice(body).map_err(|_| Refused::Who)?;
+    let chars = request.who.chars().take(WHO_CHARS_MAX + 1).count();
+    if !(1..=WHO_CHARS_MAX).contains(&chars) || request.who.contains(is_unprintable) {
+        return Err(Refused::Who);
+    }
+    Ok((read(&request)?, request.who))
 }
 
 /// Whether a browser asks on behalf of another site's page. The token is what protects; this is a second lock.
@@ -212,6 +219,9 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -257,6 +267,38 @@ mod tests {
             ),
         ] {
             assert_eq!(is_foreign(&headers(&said)), foreign, "{said:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_is_understood_has_a_name_that_can_be_shown(
+            who in "(?s)(.|[a-z]|[\u{0}-\u{9f}\u{2020}-\u{2070}]){0,70}",
+            queue in proptest::option::of("[0-9]{1,6}|(?s).{0,6}"),
+        ) {
+            let body = json!({"who": who, "queue": queue, "more": [who]}).to_string();
+            let fits = (1..=WHO_CHARS_MAX).contains(&who.chars().count()) && !who.contains(is_unprintable);
+            let queue = queue.and_then(|queue| PbxQueue::parse(&queue).ok());
+            for (path, read) in ACTIONS {
+                let expected = match (fits, path, queue) {
+                    (false, _, _) => Err(Refused::Who),
+                    (true, "/actions/flush", None) => Err(Refused::Queue),
+                    (true, _, _) => Ok(who.as_str()),
+                };
+                let understood = understood(body.as_bytes(), read);
+                let named = understood.as_ref().map(|(_, who)| who.as_str()).map_err(|refused| *refused);
+                prop_assert_eq!(named, expected, "{}", path);
+                if let Ok((Order::Flush(flushed), _)) = understood {
+                    prop_assert_eq!(Some(flushed), queue);
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_request_are_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for (_, read) in ACTIONS {
+                prop_assert_eq!(understood(&body, read).err(), Some(Refused::Who));
+            }
         }
     }
 }

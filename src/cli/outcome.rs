@@ -90,6 +90,10 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use clockout::unprintable::is_unprintable;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -112,5 +116,38 @@ mod tests {
                 "a\\tb\\n"
             ]
         );
+    }
+
+    /// As JSON may hold them, and as hardly anybody writes them.
+    const TEXT: &str = "(?s)(.|[\u{0}-\u{9f}\u{2020}-\u{2070}]){0,20}";
+
+    proptest! {
+        #[test]
+        fn whatever_is_published_as_an_outcome_nothing_in_it_is_obeyed(
+            texts in proptest::array::uniform5(TEXT),
+            reshaped in any::<bool>(),
+        ) {
+            let [id, status, agent, message, more] = texts.each_ref();
+            let body = json!({
+                "outcome_id": id, "status": status, "code": id, "completed_at": status, "agent": agent,
+                "message": message, more.as_str(): [more],
+            });
+            let bytes = if reshaped { format!("{body:#}") } else { body.to_string() };
+            // Fields are read by name, and the one made up may have any.
+            if let Ok(outcome) = Outcome::read(bytes.as_bytes()) {
+                outcome.tone();
+                for column in outcome.columns() {
+                    prop_assert!(!column.contains(is_unprintable), "{column:?}");
+                }
+            }
+            let line = json_line(bytes.as_bytes());
+            prop_assert!(!line.contains(is_unprintable), "{line:?}");
+            prop_assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), body);
+        }
+
+        #[test]
+        fn bytes_that_are_no_outcome_are_none(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Outcome::read(&bytes).is_err());
+        }
     }
 }
