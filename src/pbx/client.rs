@@ -330,3 +330,6 @@ fn root_cause(error: &reqwest::Error) -> Arc<str> {
         .and_then(|cause| legible(&cause))
         .unwrap_or_else(|| "unknown cause".into())
 }
+
+#[cfg(test)]
+mod tests;
