@@ -5,11 +5,11 @@ mod report;
 use clap::Args;
 use clockout::broker::examine::examine;
 use clockout::engine::job::Action;
-use clockout::pbx::client::{self, Client, Trouble};
+use clockout::pbx::client::{self, Client, Reception, Trouble};
 use clockout::settings::{Overview, Settings};
 use futures_util::future::join_all;
 
-use self::report::{About, Report};
+use self::report::{About, Outcome, Report};
 use super::{Common, Exit};
 
 /// Check settings, RabbitMQ and the PBX, and say what to do about each fault.
@@ -47,8 +47,8 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     for finding in broker {
         report.note(About::Broker, finding);
     }
-    for finding in pbx {
-        report.note(About::Pbx, finding);
+    for (result, text) in pbx {
+        report.add(About::Pbx, result, text);
     }
     report.print(arguments.json)?;
     Ok(if report.is_good() {
@@ -66,12 +66,12 @@ fn sources(overview: &Overview) -> String {
     format!("settings: {given} given, {default} by default; `clockout config` shows them")
 }
 
-/// Whether the PBX would take the calls that this worker may make.
-async fn call(settings: &Settings) -> Vec<Result<String, String>> {
+/// How the PBX would receive the calls that this worker may make.
+async fn call(settings: &Settings) -> Vec<(Outcome, String)> {
     let address = &settings.pbx.base_url;
     let client = match Client::new(&settings.pbx) {
         Ok(client) => client,
-        Err(unusable) => return vec![Err(unusable.to_string())],
+        Err(unusable) => return vec![(Outcome::Fault, unusable.to_string())],
     };
     let policy = &settings.engine.policy;
     let allowed = [
@@ -80,25 +80,52 @@ async fn call(settings: &Settings) -> Vec<Result<String, String>> {
     ];
     let allowed = allowed.into_iter().filter(|(_, is_allowed)| *is_allowed);
     let answers = join_all(allowed.map(|(action, _)| client.probe(action))).await;
-    let mut troubles: Vec<Trouble> = answers.into_iter().filter_map(Result::err).collect();
+    let (mut receptions, mut troubles) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(reception) => receptions.push(reception),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    receptions.dedup();
     troubles.dedup();
     if troubles.is_empty() {
         let how = credentials(&settings.pbx);
-        let shown = settings.pbx.identity_pem.as_ref();
-        let shown = shown.map_or("", |_| " and with a client certificate");
-        return vec![Ok(format!("{address} takes calls {how}{shown}"))];
+        let receptions = receptions.iter();
+        return receptions
+            .map(|reception| received(address, &how, reception))
+            .collect();
     }
     let troubles = troubles.into_iter();
     troubles
-        .map(|trouble| Err(format!("{address} {trouble}")))
+        .map(|trouble: Trouble| (Outcome::Fault, format!("{address} {trouble}")))
         .collect()
 }
 
-fn credentials(settings: &client::Settings) -> &'static str {
-    match (&settings.api_key, &settings.basic) {
+/// A call about nobody is refused by most PBXes, and some refuse credentials in the same way: only words tell which it was.
+fn received(address: &str, how: &str, reception: &Reception) -> (Outcome, String) {
+    let Reception::Refused { said } = reception else {
+        return (Outcome::Ok, format!("{address} takes calls {how}"));
+    };
+    let known = format!(
+        "{address} answered a call about nobody {how}: \"{said}\"; credentials were not refused by status"
+    );
+    if reception.speaks_of_agents() {
+        (Outcome::Ok, known)
+    } else {
+        let advice = format!("{known}: see whether these words are about them");
+        (Outcome::Advice, advice)
+    }
+}
+
+fn credentials(settings: &client::Settings) -> String {
+    let account = match (&settings.api_key, &settings.basic) {
         (Some(_), Some(_)) => "with this key, user name and password",
         (Some(_), None) => "with this key",
         (None, Some(_)) => "with this user name and password",
         (None, None) => "without credentials",
-    }
+    };
+    let shown = settings.identity_pem.as_ref();
+    let shown = shown.map_or("", |_| " and with a client certificate");
+    format!("{account}{shown}")
 }

@@ -21,7 +21,7 @@ use crate::engine::job::Action;
 use crate::engine::verdict::CallResult;
 use crate::http_client::{self, Trust};
 
-pub use probe::Trouble;
+pub use probe::{Reception, Trouble};
 
 /// Where the PBX is and how to call it (CONTRACT §3, §7).
 #[derive(Debug, Clone)]

@@ -100,7 +100,7 @@ async fn a_virtual_host_that_has_nothing_yet_is_good_and_has_nothing_afterwards(
         checked.says(&[thing, &place.names.jobs, "not there yet", "may declare it"]);
     }
     checked.says(&["lets user `guest` into virtual host", "RabbitMQ "]);
-    checked.says(&[&pbx.url(), "takes calls", "without credentials"]);
+    checked.says(&[&pbx.url(), "answered", "without credentials"]);
     assert_eq!(standing(&place).await, Vec::<String>::new());
     assert_eq!(pbx.calls(0), []);
 }
@@ -144,7 +144,7 @@ async fn what_keeps_a_worker_out_of_rabbitmq_is_named() {
         checked.finds(&words);
         assert!(!checked.shown.contains("hush"), "{}", checked.shown);
         // The other side is looked at all the same.
-        checked.says(&["takes calls"]);
+        checked.says(&[&pbx.url(), "answered"]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Guards the wire of CONTRACT §3: the request to the byte, and how leniently the reply is read.
 
 #[path = "../pbx_http/peer.rs"]
-mod peer;
+pub(crate) mod peer;
 
 use std::io::Write as _;
 
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use self::peer::{Authority, Peer, Reaction, TlsPeer};
 use crate::support::stage;
 
-fn reply(body: &Value) -> String {
+/// HTTP 200 with this body.
+pub(crate) fn reply(body: &Value) -> String {
     let body = body.to_string();
     let length = body.len();
     format!(

@@ -1,5 +1,7 @@
 //! A PBX that asks for a client certificate.
 
+use clockout::pbx::client::Reception;
+
 use super::peer::Authority;
 use super::probe::probe;
 use super::*;
@@ -23,7 +25,7 @@ async fn a_pbx_that_demands_a_client_certificate_answers_to_it() {
     show(&trusted, &mut settings);
     let result = call(&settings).await;
     assert!(matches!(result, CallResult::Answered(_)), "{result:?}");
-    assert_eq!(probe(&settings).await, Ok(()));
+    assert_eq!(probe(&settings).await, Ok(Reception::Taken));
 }
 
 #[tokio::test]

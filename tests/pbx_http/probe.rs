@@ -1,15 +1,15 @@
 //! The call about nobody that `clockout check` makes: what goes out, and what each answer is taken for.
 
-use clockout::pbx::client::Trouble;
+use clockout::pbx::client::{Reception, Trouble};
 
 use super::*;
 
-pub(crate) async fn probe(settings: &Settings) -> Result<(), Trouble> {
+pub(crate) async fn probe(settings: &Settings) -> Result<Reception, Trouble> {
     Client::new(settings).unwrap().probe(Action::Pause).await
 }
 
 /// What a probe comes to when the peer answers with these bytes.
-async fn probed(reply: &str) -> Result<(), Trouble> {
+async fn probed(reply: &str) -> Result<Reception, Trouble> {
     let peer = Peer::start(Reaction::reply(reply)).await;
     probe(&settings(&peer.url())).await
 }
@@ -23,7 +23,8 @@ async fn a_probe_names_no_agent_and_goes_where_calls_go() {
         let mut peer = Peer::start(Reaction::reply(&http("200 OK", "", PAUSED))).await;
         let mut settings = settings(&peer.url());
         settings.api_key = Some("SAMPLE_API_KEY".into());
-        Client::new(&settings).unwrap().probe(action).await.unwrap();
+        let client = Client::new(&settings).unwrap();
+        assert_eq!(client.probe(action).await, Ok(Reception::Taken));
         let request = peer.request().await;
         let (head, sent) = request.split_once("\r\n\r\n").unwrap();
         assert_eq!(sent, r#"{"agents":[]}"#);
@@ -35,31 +36,35 @@ async fn a_probe_names_no_agent_and_goes_where_calls_go() {
     }
 }
 
+/// Whether it speaks of agents says that it came as far as to look at them.
 #[tokio::test]
-async fn whatever_the_pbx_says_of_nobody_it_would_take_calls() {
-    for (status, body) in [
-        (
-            "200 OK",
-            r#"{"success":1,"message":"","data":{"Data":[],"ok":1}}"#,
-        ),
-        (
-            "200 OK",
-            r#"{"success":0,"message":"Field 'agents':value is missing","data":[]}"#,
-        ),
-        (
-            "200 OK",
-            r#"{"success":0,"message":"Requested operation failed","data":[]}"#,
-        ),
+async fn what_the_pbx_says_of_nobody_is_kept_and_no_trouble() {
+    let nobody = r#"{"success":1,"message":"","data":{"Data":[],"ok":1}}"#;
+    assert_eq!(
+        probed(&http("200 OK", "", nobody)).await,
+        Ok(Reception::Taken)
+    );
+    for (status, said, speaks_of_agents) in [
+        ("200 OK", "Field 'agents':value is missing", true),
+        ("200 OK", "Requested operation failed", false),
+        ("200 OK", "ApiKey is invalid", false),
+        ("400 Bad Request", "Unable to parse content", false),
+    ] {
+        let body = format!(r#"{{"success":0,"message":"{said}","data":[]}}"#);
+        let reception = probed(&http(status, "", &body)).await.unwrap();
+        assert_eq!(reception.speaks_of_agents(), speaks_of_agents, "{said}");
+        assert_eq!(reception, Reception::Refused { said: said.into() });
+    }
+    for (status, body, said) in [
+        ("200 OK", r#"{"success":0}"#, "HTTP 200 OK"),
         (
             "400 Bad Request",
-            r#"{"success":0,"message":"Unable to parse content"}"#,
+            r#"{"success":1}"#,
+            "HTTP 400 Bad Request",
         ),
     ] {
-        assert_eq!(
-            probed(&http(status, "", body)).await,
-            Ok(()),
-            "{status} {body}"
-        );
+        let reception = probed(&http(status, "", body)).await;
+        assert_eq!(reception, Ok(Reception::Refused { said: said.into() }));
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum About {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub(super) enum Outcome {
     Ok,
     /// The worker works, but otherwise than one might think.
     Advice,
@@ -75,6 +75,16 @@ impl Report {
         }
     }
 
+    pub(super) fn add(&mut self, about: About, result: Outcome, text: impl Display) {
+        // What RabbitMQ says cannot forge a line.
+        let text = printable(&text.to_string());
+        self.findings.push(Finding {
+            about,
+            result,
+            text,
+        });
+    }
+
     pub(super) fn is_good(&self) -> bool {
         let mut findings = self.findings.iter();
         findings.all(|finding| finding.result != Outcome::Fault)
@@ -96,15 +106,5 @@ impl Report {
             }
         }
         Ok(out.flush()?)
-    }
-
-    fn add(&mut self, about: About, result: Outcome, text: impl Display) {
-        // What RabbitMQ says cannot forge a line.
-        let text = printable(&text.to_string());
-        self.findings.push(Finding {
-            about,
-            result,
-            text,
-        });
     }
 }

@@ -13,6 +13,25 @@ use crate::pbx::reply::{self, Decoded};
 use crate::pbx::request;
 use crate::pbx::status::{self, Kind};
 
+/// How the PBX answered, which did not turn the caller away by status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reception {
+    /// It says that all went well.
+    Taken,
+    /// It refuses something, in these words: there is nobody in the call, or it is about the credentials after all.
+    Refused { said: Arc<str> },
+}
+
+impl Reception {
+    /// Whether it came to look at the agents, which it does after the credentials.
+    pub fn speaks_of_agents(&self) -> bool {
+        match self {
+            Self::Taken => true,
+            Self::Refused { said } => said.to_ascii_lowercase().contains("agent"),
+        }
+    }
+}
+
 /// Why the PBX would take no calls, and what to do about it; to be read after its address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
@@ -64,8 +83,8 @@ impl Trouble {
 }
 
 impl Client {
-    /// Asks whether calls for `action` would be taken. Ends within [`super::Settings::timeout`], whatever the PBX does.
-    pub async fn probe(&self, action: Action) -> Result<(), Trouble> {
+    /// Asks how calls for `action` would be received. Ends within [`super::Settings::timeout`], whatever the PBX does.
+    pub async fn probe(&self, action: Action) -> Result<Reception, Trouble> {
         let ask = async {
             let asked = self.send(action, request::NOBODY.to_owned()).await;
             let mut response = asked.map_err(|error| {
@@ -91,13 +110,19 @@ impl Client {
         action: Action,
         response: &Response,
         body: Result<Vec<u8>, Arc<str>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Reception, Trouble> {
         let status = response.status();
         let kind = status::kind(status.as_u16());
         if matches!(kind, Kind::Reply | Kind::Refusal) {
             let body = body.map_err(|why| Trouble::Stranger { why })?;
             return match reply::decode(&body, &self.texts) {
-                Decoded::Answered(_) | Decoded::Refused { .. } => Ok(()),
+                Decoded::Answered(_) if kind == Kind::Reply => Ok(Reception::Taken),
+                Decoded::Answered(_) => Ok(Reception::Refused {
+                    said: words(status),
+                }),
+                Decoded::Refused { message, .. } => Ok(Reception::Refused {
+                    said: message.unwrap_or_else(|| words(status)),
+                }),
                 Decoded::Unreadable(why) => Err(Trouble::Stranger { why: why.into() }),
             };
         }

@@ -4,6 +4,8 @@ use clockout::pbx::sim::{Options, Sim};
 use secrecy::SecretString;
 
 use super::*;
+use crate::requests::peer::{Peer, Reaction};
+use crate::requests::reply;
 
 /// A PBX that asks for a key, and for a user name and password.
 async fn strict() -> Sim {
@@ -27,7 +29,11 @@ async fn credentials_are_tried_without_calling_for_any_agent() {
         .set("pbx.password", "right-word");
     let checked = check(&right).await;
     checked.is_good();
-    checked.says(&["takes calls with this key, user name and password"]);
+    checked.says(&[
+        "✓",
+        "with this key, user name and password: \"Field 'agents':value is missing\"",
+        "credentials were not refused by status",
+    ]);
 
     for (setup, said) in [
         (setup, "ApiKey is missing"),
@@ -47,6 +53,21 @@ async fn credentials_are_tried_without_calling_for_any_agent() {
         }
     }
     assert_eq!(pbx.calls(0), []);
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_with_200_is_not_shown_as_one_that_is_taken() {
+    let refusal = json!({"success": 0, "message": "ApiKey is invalid", "data": []});
+    let pbx = Peer::start(Reaction::ReplyAndClose(reply(&refusal))).await;
+    let setup = WorkerSetup::new(&place(), &pbx.url()).set("pbx.api_key", "wrong-key");
+    let checked = check(&setup).await;
+    checked.says(&[
+        "!",
+        "with this key: \"ApiKey is invalid\"",
+        "not refused by status: see whether",
+    ]);
+    assert!(!checked.shown.contains("takes calls"), "{}", checked.shown);
+    checked.is_good();
 }
 
 #[tokio::test]
