@@ -7,13 +7,16 @@
     reason = "a test that cannot go on should panic and say where"
 )]
 
+#[path = "support/left_out.rs"]
+mod left_out;
+
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clockout::settings::{Arguments, Settings};
+use left_out::left_out;
 use regex::Regex;
 
 const FILES: [&str; 9] = [
@@ -95,9 +98,11 @@ fn kubernetes_and_keda_would_take_the_manifests() {
     let check = Command::new(top().join("scripts/check-manifests")).output();
     let check = check.expect("the script starts");
     if check.status.code() == Some(3) {
+        let why = String::from_utf8_lossy(&check.stderr);
         return left_out(
-            "the schemas of Kubernetes and KEDA cannot be installed",
-            &check,
+            "python",
+            "the manifests, whose schemas cannot be installed",
+            why,
         );
     }
     let said = String::from_utf8_lossy(&check.stdout);
@@ -141,12 +146,9 @@ fn after<'t>(text: &'t str, mark: &str) -> &'t str {
 
 #[test]
 fn systemd_would_take_the_unit_and_finds_it_locked_down() {
-    if Command::new("systemd-analyze")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
-        return eprint("left out: no systemd here to judge deploy/systemd/clockout.service\n");
+    let version = Command::new("systemd-analyze").arg("--version").output();
+    if let Err(why) = version {
+        return left_out("systemd", "deploy/systemd/clockout.service", why);
     }
     // What is verified includes that the program is there.
     let unit = read("deploy/systemd/clockout.service");
@@ -190,8 +192,9 @@ fn systemd_would_take_the_units_in_the_recipes() {
         .collect();
     assert_eq!(units.len(), 2);
     let mut verify = Command::new("systemd-analyze");
-    let Ok(run) = verify.arg("verify").args(&units).output() else {
-        return eprint("left out: no systemd here to judge the units of shift-end.md\n");
+    let run = match verify.arg("verify").args(&units).output() {
+        Ok(run) => run,
+        Err(why) => return left_out("systemd", "the units of shift-end.md", why),
     };
     assert!(run.status.success() && run.stderr.is_empty(), "{run:?}");
 }
@@ -205,11 +208,10 @@ fn systemd_understands_every_calendar_in_the_recipes() {
         .collect();
     assert_eq!(calendars.len(), 2);
     for calendar in calendars {
-        let Ok(run) = Command::new("systemd-analyze")
-            .args(["calendar", calendar])
-            .output()
-        else {
-            return eprint("left out: no systemd here to judge the calendars of shift-end.md\n");
+        let mut analyze = Command::new("systemd-analyze");
+        let run = match analyze.args(["calendar", calendar]).output() {
+            Ok(run) => run,
+            Err(why) => return left_out("systemd", "the calendars of shift-end.md", why),
         };
         assert!(run.status.success(), "{calendar}: {run:?}");
     }
@@ -222,7 +224,11 @@ fn compose_would_take_its_file_with_any_profile() {
         .into_iter()
         .find(|compose| run_compose(compose, &["version"]).is_ok_and(|run| run.status.success()))
     else {
-        return eprint("left out: no Compose here to judge docker-compose.yml\n");
+        return left_out(
+            "compose",
+            "docker-compose.yml",
+            "neither plugin nor program",
+        );
     };
     for profiles in [&[][..], &["sim"], &["sim", "watch"]] {
         let flags = profiles.iter().flat_map(|profile| ["--profile", profile]);
@@ -237,16 +243,6 @@ fn run_compose(compose: &[&str], arguments: &[&str]) -> std::io::Result<Output> 
     let mut command = Command::new(program);
     command.args(first).args(arguments).current_dir(top());
     command.output()
-}
-
-fn left_out(what: &str, run: &Output) {
-    let why = String::from_utf8_lossy(&run.stderr);
-    eprint(&format!("left out: {what}: {}\n", why.trim()));
-}
-
-/// Past the capture of test output: a check that was not made must not look like one that passed.
-fn eprint(note: &str) {
-    stderr().write_all(note.as_bytes()).unwrap();
 }
 
 fn read(file: &str) -> String {

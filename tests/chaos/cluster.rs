@@ -1,6 +1,5 @@
 //! A cluster of three nodes, of which one at a time fails while jobs flow: the same oracle as for one node.
 
-use std::io::{Write as _, stderr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use crate::hearing::Hearing;
 use crate::jobs::Jobs;
 use crate::oracle;
 use crate::record::Record;
-use crate::support::{Cluster, Place, Rabbit, Worker, WorkerSetup};
+use crate::support::{Cluster, Place, Rabbit, Worker, WorkerSetup, left_out};
 use crate::world::PbxProcess;
 
 const SEED: u64 = 1;
@@ -61,11 +60,7 @@ async fn a_cluster_that_loses_one_node_after_another_loses_no_job() {
     let started = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let cluster = match started {
         Ok(cluster) => Arc::new(cluster),
-        Err(why) => {
-            // Past the capture of test output.
-            let note = format!("left out, as a cluster needs RabbitMQ installed: {why}\n");
-            return stderr().write_all(note.as_bytes()).unwrap();
-        }
+        Err(why) => return left_out("rabbitmq", "the loss of nodes of a cluster", why),
     };
     let place = cluster.place();
     let pbx = PbxProcess::start();

@@ -5,7 +5,6 @@ mod operators;
 mod readme;
 mod session;
 
-use std::io::{Write as _, stderr};
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +13,7 @@ use lapin::options::QueueDeleteOptions;
 use serde_json::{Value, json};
 
 use self::session::{Desk, Page, crm_queue, printed_in};
-use crate::support::{Stage, free_port, json_message, place, stage};
+use crate::support::{Stage, free_port, json_message, left_out, place, stage};
 
 /// A rule of the simulated PBX: it refuses, in these words, what matches.
 fn refusal(matching: &Value, text: &str) -> Value {
@@ -110,7 +109,7 @@ async fn the_sessions_of_the_page_on_the_simulated_pbx_print_what_it_shows() {
 #[tokio::test]
 async fn the_sessions_of_the_page_on_examples_print_what_it_shows() {
     if let Err(why) = prepare_python() {
-        return left_out("examples/README.md", &why);
+        return left_out("python", "examples/README.md", why);
     }
     let stage = stage().await;
     let worker = stage.worker().start().await;
@@ -132,7 +131,7 @@ async fn the_sessions_of_the_page_on_examples_print_what_it_shows() {
 #[tokio::test]
 async fn the_sessions_for_integrators_print_what_their_page_shows() {
     if let Err(why) = prepare_python() {
-        return left_out("docs/integrating.md", &why);
+        return left_out("python", "docs/integrating.md", why);
     }
     let place = place();
     let page = Page::read("docs/integrating.md");
@@ -165,12 +164,6 @@ fn prepare_python() -> Result<(), String> {
     let said = String::from_utf8_lossy(&prepared.stderr);
     let done = prepared.status.success().then_some(());
     done.ok_or_else(|| said.trim().to_owned())
-}
-
-/// Past the capture of test output: what was not run must not look like what passed.
-fn left_out(page: &str, why: &str) {
-    let note = format!("left out: {page}, as its Python cannot run: {why}\n");
-    stderr().write_all(note.as_bytes()).unwrap();
 }
 
 async fn delete_crm_queue(stage: &Stage) {

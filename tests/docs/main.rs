@@ -7,6 +7,8 @@
 )]
 
 mod foreign;
+#[path = "../support/left_out.rs"]
+mod left_out;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,5 @@
 //! axe-core, the usual judge of web pages: what it has against the page that the browser shows.
 
-use std::io::{Write as _, stderr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -8,6 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::support::left_out;
 
 /// Its rules for WCAG 2.0 to 2.2, levels A and AA; contrast of colours is among them.
 const RULES: [&str; 5] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
@@ -17,10 +17,12 @@ static SCRIPT: LazyLock<Option<String>> = LazyLock::new(|| {
     let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/axe-core");
     let fetch = Command::new(fetch).output().unwrap();
     if fetch.status.code() == Some(3) {
-        // Past the capture of test output: what was not judged must not pass for good.
         let why = String::from_utf8_lossy(&fetch.stderr);
-        let note = format!("LEFT OUT: the page before axe-core, which cannot be fetched: {why}\n");
-        stderr().write_all(note.as_bytes()).unwrap();
+        left_out(
+            "node",
+            "the page before axe-core, which cannot be fetched",
+            why,
+        );
         return None;
     }
     let path = String::from_utf8(fetch.stdout).unwrap();

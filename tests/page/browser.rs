@@ -1,7 +1,7 @@
 //! A headless Chromium, driven through chromedriver: opens the page, waits for what it shows, looks at it in light and
 //! dark, wide and narrow.
 
-use std::io::{Read as _, Write as _, stderr};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use url::{ParseError, Url};
 
 use crate::axe;
-use crate::support::{free_port, poll};
+use crate::support::{free_port, left_out, poll};
 
 /// One at a time: a browser wants a processor for itself.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -237,12 +237,8 @@ impl Driver {
         match started {
             Ok(process) => Some(Driver { process, port }),
             Err(why) => {
-                // Past the capture of test output: what was not tried must not pass for tried.
-                let note = format!(
-                    "LEFT OUT: the page in a browser, as there is no chromedriver ({why}); Debian: apt-get install \
-                     chromium-driver, `make test` does it\n"
-                );
-                stderr().write_all(note.as_bytes()).expect("standard error");
+                let why = format!("no chromedriver ({why}); Debian: chromium-driver");
+                left_out("browser", "the page in a browser", why);
                 None
             }
         }
