@@ -10,10 +10,17 @@
 #[path = "support/left_out.rs"]
 mod left_out;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use clockout::engine::DeadLetter;
+use clockout::engine::job::{Action, Agent, Echo, JobId, OutcomeId, PbxQueue, Timestamp};
+use clockout::engine::outcome::{Code, Conclusion, Outcome};
+use clockout::wire::outcome::{Encoder, Identity};
+use clockout::wire::{self, Outgoing, dead_letter};
 use jsonschema::Validator;
 use serde_json::{Deserializer, Value};
 
@@ -83,6 +90,126 @@ fn the_asyncapi_document_names_what_the_settings_and_schemas_name() {
         document["channels"]["outcomes"]["parameters"]["status"]["enum"],
         outcome["properties"]["status"]["enum"]
     );
+}
+
+#[test]
+fn the_asyncapi_document_has_the_headers_keys_and_type_of_an_outcome() {
+    let document: Value = serde_json::from_str(&read(ASYNC_API)).unwrap();
+    let message = &document["components"]["messages"]["outcome"];
+    let encoder = Encoder::new(Identity {
+        pbx: "default".to_owned(),
+        worker: "pbx-1-worker-1".to_owned(),
+        run: "d712fa4d".to_owned(),
+    });
+    let whole = encoder.encode(&outcome_of_a_job());
+    let least = encoder.encode(&outcome_of_what_is_no_job());
+    assert_eq!(names(&message["headers"]["properties"]), named(&whole));
+    assert_eq!(listed(&message["headers"]["required"]), named(&least));
+    let kind = &message["bindings"]["amqp"]["messageType"];
+    assert_eq!(kind, wire::outcome::TYPE);
+
+    let channel = &document["channels"]["outcomes"];
+    let form = channel["address"].as_str().unwrap();
+    for (told, [action, status, queue]) in [
+        (&whole, ["pause", "succeeded", "10000"]),
+        (&least, ["_", "invalid", "_"]),
+    ] {
+        let parts = [("action", action), ("status", status), ("queue", queue)];
+        let key = parts.iter().fold(form.to_owned(), |key, (part, value)| {
+            key.replace(&format!("{{{part}}}"), value)
+        });
+        assert_eq!(told.routing_key, key.replace("{pbx}", "default"));
+    }
+    let actions = Action::ALL.map(Action::as_str).into_iter().chain(["_"]);
+    let allowed = listed(&channel["parameters"]["action"]["enum"]);
+    assert_eq!(allowed, actions.map(str::to_owned).collect());
+}
+
+#[test]
+fn the_asyncapi_document_has_the_headers_of_jobs_and_dead_letters() {
+    let document: Value = serde_json::from_str(&read(ASYNC_API)).unwrap();
+    let headers = |message: &str| &document["components"]["messages"][message]["headers"];
+    let of_jobs = [wire::trace_context::HEADER, dead_letter::REPLAY];
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let expected: BTreeSet<String> = set(&of_jobs);
+    assert_eq!(names(&headers("job")["properties"]), expected);
+    // A letter has those of its job beside its own.
+    let expected: BTreeSet<String> = set(&[&of_jobs[..], &dead_letter::HEADERS].concat());
+    assert_eq!(names(&headers("deadLetter")["properties"]), expected);
+    let expected: BTreeSet<String> = set(&dead_letter::HEADERS);
+    assert_eq!(listed(&headers("deadLetter")["required"]), expected);
+
+    let schema = jsonschema::draft7::new(headers("deadLetter")).unwrap();
+    for agents in [vec![], vec![Agent::parse("570").unwrap()]] {
+        let letter = DeadLetter {
+            code: Code::NotMember,
+            message: None,
+            agents,
+            attempts: 2,
+            at: AT,
+        };
+        let written = dead_letter::headers(&letter).into_iter();
+        let written: BTreeMap<&str, String> = written.collect();
+        fits(&schema, &serde_json::to_value(written).unwrap(), ASYNC_API);
+    }
+}
+
+const AT: Timestamp = Timestamp(1_795_284_600_000);
+
+/// With all that can be known.
+fn outcome_of_a_job() -> Outcome {
+    Outcome {
+        id: OutcomeId::of("j", "10000", "570", "pause", None),
+        job_id: JobId::parse("j").ok(),
+        action: Some(Action::Pause),
+        queue: PbxQueue::parse("10000").ok(),
+        agent: Agent::parse("570").ok(),
+        dry_run: false,
+        requested_at: None,
+        received_at: AT,
+        echo: Arc::new(Echo {
+            traceparent: Some("00-1-2-01".into()),
+            ..Echo::default()
+        }),
+        conclusion: Conclusion {
+            code: Code::Applied,
+            message: None,
+            attempts: 1,
+            batch: None,
+            superseded_by: None,
+            completed_at: AT,
+        },
+    }
+}
+
+fn outcome_of_what_is_no_job() -> Outcome {
+    let job = outcome_of_a_job();
+    Outcome {
+        job_id: None,
+        action: None,
+        queue: None,
+        agent: None,
+        echo: Arc::default(),
+        conclusion: Conclusion {
+            code: Code::MalformedJson,
+            ..job.conclusion
+        },
+        ..job
+    }
+}
+
+fn named(told: &Outgoing) -> BTreeSet<String> {
+    let headers = told.headers.iter();
+    headers.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn names(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+fn listed(list: &Value) -> BTreeSet<String> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|one| one.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

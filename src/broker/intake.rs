@@ -21,7 +21,7 @@ use super::Settings;
 use super::merge::Merge;
 use super::receipt::Held;
 use crate::engine::job::{Epoch, Ticket};
-use crate::wire::Incoming;
+use crate::wire::{Incoming, dead_letter, trace_context};
 use flow::Flow;
 
 /// Most deliveries handed on at once.
@@ -345,8 +345,8 @@ pub(super) fn split(Taken { queue, delivery }: Taken, epoch: Epoch) -> (Incoming
             .as_ref()
             .map(ToString::to_string),
         timestamp: *properties.timestamp(),
-        traceparent: header(&properties, "traceparent").and_then(text),
-        replay: header(&properties, "clockout-replay").and_then(count),
+        traceparent: header(&properties, trace_context::HEADER).and_then(text),
+        replay: header(&properties, dead_letter::REPLAY).and_then(count),
     };
     let held = Held {
         body,

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::receipt::Held;
 use crate::engine::job::{Agent, Ticket};
 use crate::engine::{Published, TellId};
-use crate::wire::Outgoing;
+use crate::wire::{Outgoing, outcome};
 
 const CHANNELS: usize = 3;
 
@@ -92,7 +92,7 @@ impl Letter {
             .with_content_type("application/json".into())
             .with_delivery_mode(PERSISTENT)
             .with_message_id(super::short(&message.message_id))
-            .with_type("clockout.outcome.v1".into())
+            .with_type(outcome::TYPE.into())
             .with_app_id("clockout".into())
             .with_timestamp(message.timestamp)
             .with_headers(extended(FieldTable::default(), message.headers));

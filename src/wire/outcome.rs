@@ -8,11 +8,14 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::time::Rfc3339;
-use super::trace_context::JobSpan;
+use super::trace_context::{self, JobSpan};
 use super::{Outgoing, schema};
 use crate::engine::batch::BatchId;
 use crate::engine::job::{Action, Agent, JobId, OutcomeId, PbxQueue};
 use crate::engine::outcome::{BatchRef, Outcome, Status};
+
+/// The AMQP property `type` of every outcome.
+pub const TYPE: &str = "clockout.outcome.v1";
 
 /// Longest AMQP short string: a routing key, or the property `correlation_id`.
 const SHORT_STRING_BYTES_MAX: usize = 255;
@@ -103,7 +106,7 @@ impl Encoder {
             ("agent", outcome.agent.as_ref().map(Agent::as_str)),
             ("action", outcome.action.map(Action::as_str)),
             ("status", Some(outcome.status().as_str())),
-            ("traceparent", traceparent.as_deref()),
+            (trace_context::HEADER, traceparent.as_deref()),
         ];
         known
             .into_iter()

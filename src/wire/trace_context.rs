@@ -11,6 +11,9 @@ use uuid::Uuid;
 use crate::engine::job::OutcomeId;
 use crate::engine::outcome::Outcome;
 
+/// The header of a message that holds it.
+pub const HEADER: &str = "traceparent";
+
 /// Flag: whoever called records this trace, so that others may expect to find all of it.
 const SAMPLED: u8 = 1;
 
