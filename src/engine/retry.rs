@@ -14,6 +14,15 @@ pub(super) struct Schedule {
     waits: Vec<Duration>,
 }
 
+impl RetrySettings {
+    /// The longest that the waits between all attempts of one agent can take together.
+    pub fn longest_waits(&self) -> Duration {
+        let schedule = Schedule::new(self);
+        let attempts = 1..self.attempts_max.get();
+        attempts.map(|attempt| schedule.after(attempt, 1.0)).sum()
+    }
+}
+
 /// Attempts after which the wait no longer grows, whatever the settings say: a bound on [`Schedule`]'s memory.
 const STEPS_MAX: u32 = 64;
 
@@ -71,6 +80,17 @@ mod tests {
             waits,
             [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]
         );
+    }
+
+    #[test]
+    fn the_waits_of_six_attempts_are_five() {
+        let settings = RetrySettings {
+            initial: Duration::from_millis(250),
+            multiplier: 2.0,
+            max: Duration::from_secs(2),
+            attempts_max: NonZeroU32::new(6).unwrap(),
+        };
+        assert_eq!(settings.longest_waits(), Duration::from_millis(5750));
     }
 
     #[test]

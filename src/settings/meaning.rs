@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::check::Check;
+use super::problem::shown;
 use super::raw::{self, Raw};
 use super::{BrokerOnly, Settings};
 use crate::{telemetry, wire};
@@ -69,9 +70,14 @@ impl Parts {
             .unwrap_or_else(super::default_worker_name);
         let patience = patience(&raw.watchdog.patience, check);
         let worker_name = check.printable("worker.name", name, WORKER_NAME_CHARS_MAX);
+        let engine = engine::settings(&raw, check);
+        let jobs = jobs(&raw.jobs.max_age, raw.policy.dry_run, check);
+        if let (Some(engine), Some(jobs)) = (&engine, &jobs) {
+            refuse_age_within_linger(engine.linger, jobs.max_age, &raw, check);
+        }
         Self {
-            engine: engine::settings(&raw, check),
-            jobs: jobs(&raw.jobs.max_age, raw.policy.dry_run, check),
+            engine,
+            jobs,
             pbx_name: check.printable("pbx.name", raw.pbx.name.clone(), PBX_NAME_CHARS_MAX),
             http_listen: http_listen(&raw.http.listen, check),
             actions_token: actions_token(raw.http, check),
@@ -126,6 +132,23 @@ fn jobs(max_age: &str, dry_run: bool, check: &mut Check) -> Option<wire::job::Se
         max_age: Some(max_age).filter(|age| !age.is_zero()),
         dry_run,
     })
+}
+
+/// With these no job without `expires_at` could ever be carried out: each would expire before its batch leaves.
+fn refuse_age_within_linger(
+    linger: Duration,
+    max_age: Option<Duration>,
+    raw: &Raw,
+    check: &mut Check,
+) {
+    if max_age.is_some_and(|age| age <= linger) {
+        let wrong = format_args!(
+            "is {}, not longer than batch.linger",
+            shown(&raw.jobs.max_age)
+        );
+        let expected = format_args!("longer than {}, or \"0s\"", shown(&raw.batch.linger));
+        check.refuse("jobs.max_age", wrong, expected);
+    }
 }
 
 /// `None`: off.

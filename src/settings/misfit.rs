@@ -1,12 +1,18 @@
 //! Settings that are right one by one and do not fit together: a worker starts with them, and then does otherwise than one
 //! might think.
 
+use std::time::Duration;
+
 use super::Settings;
+
+/// How long RabbitMQ waits for an acknowledgement by default before it takes back what a channel holds.
+const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
 
 impl Settings {
     /// What does not fit, what comes of it and what to do about it; one text each.
     pub fn misfits(&self) -> Vec<&'static str> {
         let Self { pbx, engine, .. } = self;
+        let attempts = engine.retry.attempts_max.get();
         let rules = [
             (
                 pbx.timeout <= pbx.connect_timeout,
@@ -23,12 +29,20 @@ impl Settings {
                 "batch.max_agents is more than jobs.prefetch, so no call is ever that large: lower it, or raise jobs.prefetch",
             ),
             (
-                self.expire_within(engine.linger),
-                "jobs.max_age is not longer than batch.linger, so jobs without expires_at expire before they leave: make it \
-                 longer",
+                engine.linger >= CONSUMER_TIMEOUT,
+                "batch.linger is as long as RabbitMQ's consumer timeout of half an hour, so RabbitMQ takes jobs back before they \
+                 leave, and counts a delivery of each: make it shorter",
             ),
             (
-                self.expire_within(engine.breaker.cooldown),
+                pbx.timeout * attempts + engine.retry.longest_waits() >= CONSUMER_TIMEOUT,
+                "retry.attempts_max calls of pbx.timeout each and the waits between them can take as long as RabbitMQ's \
+                 consumer timeout of half an hour, so RabbitMQ takes such jobs back, and counts a delivery of each: make it \
+                 fewer, or the waits shorter",
+            ),
+            (
+                self.jobs
+                    .max_age
+                    .is_some_and(|age| age <= engine.breaker.cooldown),
                 "jobs.max_age is not longer than breaker.cooldown, so jobs without expires_at expire before the PBX is tried \
                  again: make it longer",
             ),
@@ -65,10 +79,6 @@ impl Settings {
         ];
         let unfit = rules.into_iter().filter(|(is_unfit, _)| *is_unfit);
         unfit.map(|(_, text)| text).collect()
-    }
-
-    fn expire_within(&self, wait: std::time::Duration) -> bool {
-        self.jobs.max_age.is_some_and(|age| age <= wait)
     }
 
     fn is_broker_encrypted(&self) -> bool {
@@ -128,7 +138,8 @@ mod tests {
             ("CLOCKOUT_PBX_CONNECT_TIMEOUT", "10s", "pbx.timeout"),
             ("CLOCKOUT_PBX_TIMEOUT", "31s", "shutdown.grace"),
             ("CLOCKOUT_BATCH_MAX_AGENTS", "4001", "batch.max_agents"),
-            ("CLOCKOUT_BATCH_LINGER", "1h", "jobs.max_age"),
+            ("CLOCKOUT_BATCH_LINGER", "30m", "batch.linger"),
+            ("CLOCKOUT_RETRY_ATTEMPTS_MAX", "120", "retry.attempts_max"),
             ("CLOCKOUT_JOBS_MAX_AGE", "5s", "jobs.max_age"),
             ("CLOCKOUT_BREAKER_FAILURES", "6", "retry.attempts_max"),
             ("CLOCKOUT_POLICY_ACTIONS", "", "policy.actions"),

@@ -287,6 +287,30 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
 }
 
 #[test]
+fn an_age_within_which_no_batch_leaves_is_refused_by_both_names() {
+    for (variable, value, age, linger) in [
+        ("CLOCKOUT_JOBS_MAX_AGE", "200ms", "200ms", "200ms"),
+        ("CLOCKOUT_BATCH_LINGER", "61m", "1h", "61m"),
+    ] {
+        let problems = load(&[URL, (variable, value)]).unwrap_err().to_string();
+        let from = if age == value {
+            format!(" ({variable})")
+        } else {
+            String::new()
+        };
+        assert_eq!(
+            problems,
+            format!(
+                "jobs.max_age{from} is {age:?}, not longer than batch.linger; expected longer than {linger:?}, or \"0s\""
+            )
+        );
+    }
+    for max_age in ["0s", "201ms"] {
+        assert!(load(&[URL, ("CLOCKOUT_JOBS_MAX_AGE", max_age)]).is_ok());
+    }
+}
+
+#[test]
 fn off_and_none_can_be_said() {
     let settings = load(&[
         URL,

@@ -64,7 +64,10 @@ async fn a_paused_worker_leaves_jobs_in_rabbitmq_until_it_is_resumed() {
 #[tokio::test]
 async fn a_flush_lets_what_waits_on_that_queue_leave_at_once() {
     let mut stage = stage().await;
-    let worker = with_actions(&stage).set("batch.linger", "1h").start().await;
+    let worker = with_actions(&stage)
+        .set("batch.linger", "10m")
+        .start()
+        .await;
     for queue in ["10000", "20000"] {
         stage.send(job(queue, queue)).await;
     }

@@ -62,7 +62,10 @@ async fn whoever_knows_the_token_pauses_and_resumes_the_worker_on_the_page() {
 #[tokio::test]
 async fn enter_flushes_the_queue_that_was_typed_and_does_nothing_else() {
     let mut stage = stage().await;
-    let worker = with_actions(&stage).set("batch.linger", "1h").start().await;
+    let worker = with_actions(&stage)
+        .set("batch.linger", "10m")
+        .start()
+        .await;
     let Some(browser) = Browser::open(&worker.url()).await else {
         return;
     };

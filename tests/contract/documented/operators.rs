@@ -12,7 +12,7 @@ async fn the_session_on_stepping_in_prints_what_its_page_shows() {
     let stage = stage().await;
     let worker = stage.worker().set("http.actions", "true");
     let worker = worker.set("http.actions_token", TOKEN);
-    let worker = worker.set("batch.linger", "1h").start().await;
+    let worker = worker.set("batch.linger", "10m").start().await;
     let agents: Vec<String> = (570..582).map(|agent: u16| agent.to_string()).collect();
     let job = json!({"action": "pause", "queue": "10000", "agents": agents});
     stage.send(job).await;
@@ -48,7 +48,7 @@ async fn the_log_of_a_call_reads_as_its_page_shows() {
     let stage = stage().await;
     stage.faults(json!([refusal(&json!({"agent": "5"}), "no such queue")]));
     let worker = stage.worker().set("log.format", "json");
-    let worker = worker.set("batch.linger", "1h");
+    let worker = worker.set("batch.linger", "10m");
     let worker = worker.set("batch.max_agents", "5").start().await;
     stage.send_all(["1", "2", "3", "4", "5"].map(pause)).await;
     let lines = [
