@@ -66,13 +66,21 @@ async fn the_sessions_of_the_page_on_mending_print_what_it_shows() {
         bury(&mut stage, "10001", &pause(agent, "10001"), json_message()).await;
     }
     let page = Page::read("docs/mending.md");
-    let [list, show, replay, drop, drop_for_good, scripts] = page.sessions();
+    let [
+        list,
+        show,
+        replay,
+        replay_team,
+        drop,
+        drop_for_good,
+        scripts,
+    ] = page.sessions();
     let desk = Desk::beside(&stage, &worker);
     for session in [list, show, scripts] {
         desk.play(session).await;
     }
     stage.faults(json!([]));
-    for session in [replay, drop, drop_for_good] {
+    for session in [replay, replay_team, drop, drop_for_good] {
         desk.play(session).await;
     }
 }

@@ -8,9 +8,11 @@ use clap::Args;
 use clockout::broker::client::{Changes, Letter};
 use clockout::engine::job::Timestamp;
 use clockout::wire::dead_letter::{Account, Revival, revived};
+use clockout::wire::time::Rfc3339;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::age::age;
 use super::choice::{Choice, Which};
 use super::groups::Groups;
 use super::walk::Walk;
@@ -29,7 +31,8 @@ Examples:
 ///
 /// Each goes to the jobs exchange as it was, with header clockout-replay counted up, and leaves the dead queue once RabbitMQ
 /// has confirmed it. Cut short at any moment, no job is lost; those that were on the way may be sent twice, and the worker
-/// does a job that it sees twice once. A replayed job is carried out whatever became of it before, within its `expires_at`.
+/// does a job that it sees twice once. A replayed job is carried out whatever became of it before, within its `expires_at`,
+/// and for all of its agents: also for those that did not fail, unless --failed-only is given.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -72,19 +75,60 @@ struct Replayed {
     unchanged: u64,
 }
 
+/// Whom a replay reaches besides those that failed and still wait for it.
+#[derive(Debug, Default)]
+struct Reach {
+    /// Agents that did not fail, of jobs for several.
+    unfailed: usize,
+    oldest: Option<Timestamp>,
+}
+
+impl Reach {
+    fn add(&mut self, account: &Account) {
+        self.unfailed += account.unfailed;
+        let at = account.at.map(|Rfc3339(at)| at);
+        self.oldest = self.oldest.into_iter().chain(at).min();
+    }
+
+    /// To standard error, as far as it is not wished for.
+    fn warn(&self, wishes: Wishes, now: Timestamp) -> io::Result<()> {
+        let mut out = io::stderr();
+        if self.unfailed > 0 && !wishes.failed_only {
+            let unfailed = self.unfailed;
+            writeln!(
+                out,
+                "agents of these jobs that did not fail: {unfailed}; without --failed-only they are paused or removed again"
+            )?;
+        }
+        if let Some(oldest) = self.oldest.filter(|_| wishes.now) {
+            let age = age(now, oldest);
+            writeln!(
+                out,
+                "with --now all count as requested now, and the oldest of these letters is {age} old: agents who are back on \
+                 shift are paused or removed all the same"
+            )?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let desk = Desk::open(arguments.common).await?;
     let choice = &arguments.which.choice;
     let asks = !arguments.yes && choice.ids.is_empty() && io::stdin().is_terminal();
-    if asks && !agreed(&desk, choice).await? {
+    if asks && !agreed(&desk, choice, arguments.wishes).await? {
         writeln!(io::stderr(), "nothing was replayed")?;
         return Ok(Exit::Failed);
     }
     let mut walk = desk.walk(choice).await?;
     let mut replayed = Replayed::default();
+    let mut reach = Reach::default();
     let pace = Pace::new(arguments.rate);
-    let through = replay(&mut walk, arguments.wishes, pace, &mut replayed).await;
+    let through = replay(&mut walk, arguments.wishes, pace, &mut replayed, &mut reach).await;
     let ended = walk.end().await;
+    if !asks {
+        reach.warn(arguments.wishes, desk.now)?;
+    }
     through.with_context(|| {
         let (done, queue) = (letters(replayed.replayed), &desk.names.dead_queue);
         format!("{done} replayed, what was not confirmed as a job is still in `{queue}`")
@@ -112,12 +156,14 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 /// Shows what would be replayed and asks, if there is anything. No letter is held meanwhile.
-async fn agreed(desk: &Desk, choice: &Choice) -> anyhow::Result<bool> {
+async fn agreed(desk: &Desk, choice: &Choice, wishes: Wishes) -> anyhow::Result<bool> {
     let mut walk = desk.look(choice).await?;
     let mut groups = Groups::default();
+    let mut reach = Reach::default();
     let mut count = 0;
     while let Some((letter, account)) = walk.next().await? {
         groups.add(&account);
+        reach.add(&account);
         count += 1;
         walk.keep(letter).await?;
     }
@@ -126,6 +172,7 @@ async fn agreed(desk: &Desk, choice: &Choice) -> anyhow::Result<bool> {
         return Ok(true);
     }
     groups.print(desk.now)?;
+    reach.warn(wishes, desk.now)?;
     let mut out = io::stderr();
     write!(out, "replay {}? [y/N] ", letters(count))?;
     out.flush()?;
@@ -139,6 +186,7 @@ async fn replay(
     wishes: Wishes,
     mut pace: Pace,
     replayed: &mut Replayed,
+    reach: &mut Reach,
 ) -> anyhow::Result<()> {
     loop {
         let mut burst = Vec::new();
@@ -148,6 +196,7 @@ async fn replay(
             let changes = changes(&letter, &account, wishes, walk.now());
             let to_change = wishes.now || wishes.new_ids;
             replayed.unchanged += u64::from(to_change && changes.body.is_none());
+            reach.add(&account);
             burst.push((letter, changes));
         }
         if burst.is_empty() {

@@ -2,12 +2,14 @@
 //!
 //! Never fails: what cannot be read is not known. All texts are as they came, so whoever shows them must escape them.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{AGENTS, AT, ATTEMPTS, CODE, MESSAGE, STATUS};
-use crate::engine::job::{Action, Timestamp};
+use crate::engine::job::{Action, Agent, Timestamp};
 use crate::wire::Incoming;
 use crate::wire::job::{Glimpse, glimpse};
 use crate::wire::time::{self, Rfc3339};
@@ -38,6 +40,9 @@ pub struct Account {
     /// How often it came back from the dead letters before.
     pub replays: u32,
     pub at: Option<Rfc3339>,
+    /// How many agents of the job are not among those that failed; 0 where it is not known who failed.
+    #[serde(skip)]
+    pub unfailed: usize,
     /// Whether `agents` are those that failed.
     #[serde(skip)]
     pub(super) names_failed: bool,
@@ -66,6 +71,7 @@ impl Account {
                 .map(|queue| queue.to_string())
                 .or_else(|| routed.map(str::to_owned)),
             names_failed: failed.is_some(),
+            unfailed: failed.as_ref().map_or(0, |failed| others(&agents, failed)),
             agents: failed.unwrap_or_else(|| agents.iter().map(ToString::to_string).collect()),
             status: told(STATUS).map(str::to_owned),
             code: told(CODE).map(str::to_owned).or(death.reason),
@@ -75,6 +81,15 @@ impl Account {
             at: at.map(Rfc3339),
         }
     }
+}
+
+/// How many of a job's agents are not among those that failed.
+fn others(agents: &[Agent], failed: &[String]) -> usize {
+    let failed: BTreeSet<&str> = failed.iter().map(String::as_str).collect();
+    let others = agents.iter();
+    others
+        .filter(|agent| !failed.contains(agent.as_str()))
+        .count()
 }
 
 /// What RabbitMQ says of a message that it moved here by itself.
@@ -151,8 +166,9 @@ mod tests {
             "replays": 0,
             "at": "2026-11-21T18:10:00.007Z",
         });
-        let read = serde_json::to_value(account(JOB, &headers)).unwrap();
-        assert_eq!(read, expected);
+        let read = account(JOB, &headers);
+        assert_eq!(serde_json::to_value(&read).unwrap(), expected);
+        assert_eq!(read.unfailed, 1);
     }
 
     #[test]
@@ -169,6 +185,7 @@ mod tests {
         assert_eq!(account.at.unwrap().to_string(), "2026-11-21T18:10:00.000Z");
         assert_eq!(account.status, None);
         assert_eq!(account.agents, ["1", "2", "3"], "all of the job");
+        assert_eq!(account.unfailed, 0, "it is not known who failed");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! On a terminal, a replay of more than named jobs shows what it is about to do and asks; in a pipe nobody is asked.
 
-use super::{bury, declare, letters_ready};
+use super::{bury, bury_body, declare, letters_ready};
 use crate::support::{Finished, Invocation, Stage, stage};
 
 async fn two_letters() -> Stage {
@@ -32,6 +32,24 @@ async fn a_replay_of_many_is_done_if_whoever_is_asked_agrees() {
         assert_eq!(replay.code, Some(code), "{replay:?}");
         letters_ready(&stage, left).await;
     }
+}
+
+#[tokio::test]
+async fn whom_a_replay_would_reach_besides_those_that_failed_is_said_before_it_asks() {
+    let stage = two_letters().await;
+    let team = r#"{"job_id":"c","action":"remove","queue":"10000","agents":["1","2","3"]}"#;
+    bury_body(&stage, team, "rejected").await;
+    letters_ready(&stage, 3).await;
+    let replay = replay(&stage, &["--all", "--now"], "n\n").await;
+    for words in ["did not fail: 2;", "--failed-only", "with --now"] {
+        let warned = replay.stdout.find(words);
+        assert!(warned.is_some(), "{words} in {replay:?}");
+        assert!(
+            warned < replay.stdout.find("replay 3 letters?"),
+            "{replay:?}"
+        );
+    }
+    letters_ready(&stage, 3).await;
 }
 
 #[tokio::test]

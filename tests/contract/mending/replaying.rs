@@ -143,7 +143,8 @@ async fn agents_who_were_done_can_be_left_alone() {
     stage.outcomes(2).await;
     letters_ready(&stage, 1).await;
     stage.faults(json!([]));
-    done(&stage.place, &["replay", "j", "--failed-only"]).await;
+    let said = done(&stage.place, &["replay", "j", "--failed-only"]).await;
+    assert_eq!(said.err, "");
     let outcome = stage.outcomes.next().await.json();
     assert_eq!(
         (&outcome["agent"], &outcome["code"]),
@@ -151,6 +152,26 @@ async fn agents_who_were_done_can_be_left_alone() {
     );
     let last = stage.calls().pop().expect("a call");
     assert_eq!(last.1, ["2"]);
+}
+
+#[tokio::test]
+async fn whom_a_replay_reaches_besides_those_that_failed_is_said() {
+    let stage = stage().await;
+    declare(&stage).await;
+    let team = r#"{"job_id":"team","action":"remove","queue":"10000","agents":["1","2","3"]}"#;
+    bury_body(&stage, team, "rejected").await;
+    bury(&stage, "alone", "rejected").await;
+    letters_ready(&stage, 2).await;
+    let said = done(&stage.place, &["replay", "team", "--now"]).await;
+    for words in [
+        "did not fail: 2; without --failed-only",
+        "with --now",
+        "the oldest of these letters is",
+    ] {
+        assert!(said.err.contains(words), "{words} in {}", said.err);
+    }
+    let said = done(&stage.place, &["replay", "alone"]).await;
+    assert_eq!(said.err, "");
 }
 
 #[tokio::test]
