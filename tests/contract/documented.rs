@@ -5,6 +5,7 @@ mod operators;
 mod readme;
 mod session;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +14,7 @@ use lapin::options::QueueDeleteOptions;
 use serde_json::{Value, json};
 
 use self::session::{Desk, Page, crm_queue, printed_in};
-use crate::support::{Stage, free_port, json_message, left_out, place, stage};
+use crate::support::{Invocation, Stage, free_port, json_message, left_out, place, stage};
 
 /// A rule of the simulated PBX: it refuses, in these words, what matches.
 fn refusal(matching: &Value, text: &str) -> Value {
@@ -100,6 +101,60 @@ async fn the_sessions_of_the_page_on_shift_ends_print_what_it_shows() {
     for session in page.sessions::<3>() {
         desk.play(session).await;
     }
+}
+
+/// The recipe's script with a roster of two PBX queues.
+#[tokio::test]
+async fn the_script_of_the_page_on_shift_ends_sends_what_the_roster_says() {
+    if let Err(why) = prepare_python() {
+        return left_out("python", "the script of docs/shift-end.md", why);
+    }
+    let mut stage = stage().await;
+    let _worker = stage.worker().start().await;
+    let page = Page::read("docs/shift-end.md");
+    let [script] = page.blocks("bash")[..] else {
+        panic!("one script");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let roster = folder.path().join("roster");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/run");
+    let script = script
+        .replace("/opt/clockout/examples/run", example.to_str().unwrap())
+        .replace(
+            "/opt/shift-end/roster",
+            &format!("bash {}", roster.display()),
+        );
+    let run = |action: &'static str| {
+        let run = Invocation::of("bash", &stage.place, &["-c", &script, "send", action]);
+        let run = run.environment("AMQP_URL", &stage.place.url);
+        run.environment("JOBS_EXCHANGE", &stage.place.names.jobs)
+    };
+
+    for (says, sends) in [("exit 1", false), ("exit 0", true)] {
+        fs::write(&roster, says).unwrap();
+        let ended = run("pause").finished().await;
+        assert_eq!((ended.code == Some(0), ended.stdout.as_str()), (sends, ""));
+    }
+    let says = "[[ $1 == *-late ]] && echo 10000:570,553 && echo 10001:602";
+    fs::write(&roster, says).unwrap();
+    let runs = ["pause", "remove"].map(run);
+    for (action, run) in ["pause", "remove"].into_iter().zip(runs) {
+        let ended = run.finished().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let outcomes = stage.outcomes(3).await;
+        let mut done: Vec<String> = outcomes.iter().map(in_short).collect();
+        done.sort();
+        let expected = ["10000/553", "10000/570", "10001/602"];
+        let expected = expected.map(|agent| format!("{action} {agent} applied"));
+        assert_eq!(done, expected);
+    }
+}
+
+/// Action, PBX queue and agent, and the code.
+fn in_short(outcome: &Value) -> String {
+    let text = |field: &str| outcome[field].as_str().unwrap().to_owned();
+    let [action, queue, agent, code] = ["action", "queue", "agent", "code"].map(text);
+    format!("{action} {queue}/{agent} {code}")
 }
 
 #[tokio::test]

@@ -11,12 +11,14 @@ mod foreign;
 mod left_out;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clockout::engine::job::{JobId, Timestamp};
 use clockout::pbx::sim;
+use clockout::settings::{Arguments, Settings};
 use clockout::wire::{self, Incoming};
 
 /// Fewest underscores in the name of a test: it is a sentence. Other names are shorter.
@@ -153,6 +155,32 @@ fn the_defaults_in_the_readme_are_those_of_the_example() {
         seen += 1;
     }
     assert!(seen >= 7, "the table was not found");
+}
+
+/// A block that names no PBX gets one.
+#[test]
+fn all_settings_in_the_docs_are_taken_by_the_worker() {
+    let example = read("clockout.example.toml");
+    let example = [("clockout.example.toml".to_owned(), example)];
+    let of_pages = pages().flat_map(|(page, text)| {
+        let blocks = blocks(&text, "toml").map(|block| (page.clone(), block.to_owned()));
+        blocks.collect::<Vec<_>>()
+    });
+    let mut seen = 0;
+    for (page, block) in of_pages.chain(example) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), &block).unwrap();
+        let arguments = Arguments {
+            config: Some(file.path().to_owned()),
+            ..Arguments::default()
+        };
+        let url = ("CLOCKOUT_PBX_BASE_URL", "https://pbx.example");
+        let given = [url].map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let taken = Settings::load(&arguments, given);
+        assert!(taken.is_ok(), "{page}: {taken:?} in\n{block}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "only {seen} were found");
 }
 
 /// The word that follows each of `marks`.

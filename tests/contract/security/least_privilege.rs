@@ -1,54 +1,62 @@
 //! The RabbitMQ users of `docs/hardening.md`, with the rights that stand there and no others.
 
+use std::fs;
+use std::path::Path;
+
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use serde_json::json;
 
 use crate::support::{Invocation, Node, Place, Rabbit, Stage};
 
-/// Configure, write, read; of a worker that declares its topology itself.
-const DECLARES: [&str; 3] = [
-    r"^clockout\.(jobs|results|dead)$",
-    r"^clockout\.(jobs|results|dead)$",
-    r"^clockout\.(jobs|results|dead)$",
-];
+const PAGE: &str = "docs/hardening.md";
 
-/// Of a worker that finds it standing.
-const CHECKS: [&str; 3] = ["^$", r"^clockout\.(results|dead)$", r"^clockout\.jobs$"];
+/// Who has which rights, by the first column of the page's table.
+const CHECKS: &str = "worker, `topology.declare = false`";
+const DECLARES: &str = "worker, `topology.declare = true`";
+const CHECKS_SHARDS: &str = "the first with `jobs.shards` over 1";
+const DECLARES_SHARDS: &str = "the second with `jobs.shards` over 1";
+const PRODUCES: &str = "producer, `clockout send`";
+const LOOKS_ON: &str = "`clockout watch`, `send --wait`";
+const MENDS: &str = "who mends (`clockout dead`)";
 
-/// The same with `jobs.shards`.
-const DECLARES_SHARDS: [&str; 3] = [
-    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
-    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
-    r"^clockout\.(jobs(\.shards|\.shard-\d+)?|results|dead)$",
-];
+fn page() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)).unwrap()
+}
 
-const CHECKS_SHARDS: [&str; 3] = [
-    "^$",
-    r"^clockout\.(results|dead)$",
-    r"^clockout\.jobs(\.shard-\d+)?$",
-];
-
-/// Of a producer.
-const PRODUCES: [&str; 3] = ["^$", r"^clockout\.jobs$", "^$"];
-
-/// Of `watch` and `send --wait`.
-const LOOKS_ON: [&str; 3] = [
-    r"^amq\.gen-",
-    r"^(amq\.gen-.*|clockout\.jobs)$",
-    r"^(amq\.gen-.*|clockout\.results)$",
-];
-
-/// Of who mends.
-const MENDS: [&str; 3] = ["^$", r"^clockout\.(jobs|dead)$", r"^clockout\.dead$"];
+/// Configure, write, read, as the page's table has them.
+fn rights(who: &str) -> [String; 3] {
+    let start = format!("| {who} | ");
+    let page = page();
+    let row = page.lines().find_map(|line| line.strip_prefix(&start));
+    let row = row.unwrap_or_else(|| panic!("{PAGE}: no {who:?}"));
+    let mut rights: Vec<String> = Vec::new();
+    for cell in row.trim_end_matches(" |").split(" | ") {
+        let right = match cell {
+            "the same" => rights.last().unwrap().clone(),
+            // In a table a bar is escaped.
+            pattern => pattern.trim_matches('`').replace(r"\|", "|"),
+        };
+        rights.push(right);
+    }
+    rights.try_into().unwrap()
+}
 
 /// The node's place as another user sees it.
-fn user(node: &Node, name: &str, rights: [&str; 3]) -> Place {
+fn user(node: &Node, name: &str, who: &str) -> Place {
     node.ctl(&["add_user", name, "word"]);
-    node.ctl(&[&["set_permissions", name], &rights[..]].concat());
+    let [configure, write, read] = &rights(who);
+    node.ctl(&["set_permissions", name, configure, write, read]);
     let mut place = node.place();
     place.url = place.url.replace("guest:guest", &format!("{name}:word"));
     place
+}
+
+#[test]
+fn the_command_on_the_page_gives_the_rights_of_its_first_row() {
+    let rights = rights(CHECKS).map(|right| format!("'{right}'")).join(" ");
+    let command = format!("\nrabbitmqctl set_permissions -p / clockout {rights}\n");
+    assert!(page().contains(&command), "{command}");
 }
 
 #[tokio::test]
@@ -118,13 +126,11 @@ async fn the_documented_rights_are_enough_and_no_more_than_that() {
 async fn the_documented_rights_are_enough_for_shards() {
     let node = Node::start_for_shards();
     let mut stage = Stage::at(node.place()).await;
-    for (name, rights, declare) in [
+    for (name, who, declare) in [
         ("declares", DECLARES_SHARDS, "true"),
         ("checks", CHECKS_SHARDS, "false"),
     ] {
-        let worker = stage
-            .worker()
-            .set("amqp.url", &user(&node, name, rights).url);
+        let worker = stage.worker().set("amqp.url", &user(&node, name, who).url);
         let worker = worker.set("jobs.shards", "3");
         let mut worker = worker.set("topology.declare", declare).start().await;
         let jobs = (1..=12)
