@@ -50,7 +50,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use fault::Fault;
+use fault::{Fault, Side};
 use given::given;
 use report::{Findings, Report};
 use schedule::Schedule;
@@ -60,6 +60,9 @@ use world::World;
 const SHORT: [u64; 3] = [261, 927, 2770];
 const JOBS: usize = 2_000;
 const STRIKES: usize = 8;
+
+/// Where nothing but workers may fail, it draws three of them, each way to kill one, and restarts in turn.
+const HAND_OVERS: u64 = 1554;
 
 /// Broken promises that are printed; the rest is in the file.
 const SHOWN_MAX: usize = 10;
@@ -101,6 +104,24 @@ impl Asked {
         }
     }
 
+    /// What `make test` can spare for order from worker to worker: it is judged where nothing else fails and shards keep their jobs.
+    fn hand_overs() -> Asked {
+        Asked {
+            seeds: vec![HAND_OVERS],
+            jobs: JOBS,
+            // Fewer, as it waits for each worker that ends in good order.
+            strikes: 6,
+            minutes: u64::MAX,
+            only: "worker".to_owned(),
+            shards: Some(1),
+            report: None,
+        }
+    }
+
+    fn schedule(&self, seed: u64) -> Schedule {
+        Schedule::of(seed, self.strikes, &self.only, self.shards)
+    }
+
     /// To standard output, and to the files that were asked for.
     fn hand_in(&self, report: &Report) {
         println!("\n{report}");
@@ -133,7 +154,15 @@ impl Asked {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_fails_nothing_is_lost_and_everything_settles() {
-    let asked = Asked::read();
+    go_through(&Asked::read()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_workers_are_killed_and_restarted_in_turn_order_holds_from_one_to_the_next() {
+    go_through(&Asked::hand_overs()).await;
+}
+
+async fn go_through(asked: &Asked) {
     let began = Instant::now();
     let world = World::start().await;
     let mut report = Report::new(world.version().await);
@@ -141,7 +170,7 @@ async fn whatever_fails_nothing_is_lost_and_everything_settles() {
         if began.elapsed().as_secs() / 60 >= asked.minutes {
             break;
         }
-        let schedule = Schedule::of(seed, asked.strikes, &asked.only, asked.shards);
+        let schedule = asked.schedule(seed);
         let findings = run::run(&world, seed, &schedule, asked.jobs).await;
         report.add(&findings);
         println!("seed {seed}: {findings}");
@@ -183,4 +212,16 @@ fn the_seeds_of_make_test_strike_nearly_every_fault() {
         .collect();
     assert!(struck.len() >= Fault::ALL.len() - 5, "{struck:?}");
     assert!(seeds.iter().any(Schedule::hands_over_in_order));
+}
+
+#[test]
+fn the_hand_overs_of_make_test_are_among_three_workers_and_judged() {
+    let schedule = Asked::hand_overs().schedule(HAND_OVERS);
+    let faults = schedule.strikes.iter().flat_map(|strike| &strike.faults);
+    let struck: BTreeSet<&Fault> = faults.collect();
+    let all = Fault::ALL.iter();
+    let of_workers = all.filter(|fault| fault.side() == Side::Worker);
+    assert!(struck.into_iter().eq(of_workers));
+    assert_eq!(schedule.workers, 3);
+    assert!(schedule.hands_over_in_order());
 }
