@@ -29,8 +29,6 @@ pub struct Inner {
     pub outcomes: usize,
     owed: usize,
     told: usize,
-    /// When an agent of a job last got its first outcome.
-    last_told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -127,7 +125,6 @@ impl Record {
         let (is_first, is_repeat) = (told.times == 1, told.times > times_asked);
         if is_first {
             inner.told += 1;
-            inner.last_told_at = Some(Instant::now());
         }
         if is_repeat && !redelivered {
             inner.repeats.push(Instant::now());
@@ -202,17 +199,11 @@ impl Record {
         self.once(|inner| inner.told == inner.owed).await;
     }
 
-    /// Waits for the outcome of an agent that had none, told after `start`. Not for that of a job sent after it: that has to
-    /// wait for all that gathered before, which says more of the PBX's speed than of the worker.
-    pub async fn told_since(&self, start: Instant) {
-        self.once(|inner| inner.last_told_at.is_some_and(|at| at > start))
-            .await;
-    }
-
-    /// Waits for the outcomes of a job that was sent after so many others.
+    /// Waits for the outcomes of a job that was sent after so many others, and for which the PBX was called.
     pub async fn told_beyond(&self, sent: usize) {
-        let is_told = |sent: &Sent| !sent.is_untold();
-        self.once(|inner| inner.sent.iter().skip(sent).any(is_told))
+        let is_called = |told: &Told| told.attempts > 0;
+        let is_done = |sent: &Sent| !sent.is_untold() && sent.told.iter().any(is_called);
+        self.once(|inner| inner.sent.iter().skip(sent).any(is_done))
             .await;
     }
 

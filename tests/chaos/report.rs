@@ -39,7 +39,7 @@ struct Figures {
     repeated_outcomes: usize,
     /// Agents in PBX calls beyond one for each job, until the next strike.
     repeated_calls: usize,
-    /// From its end until outcomes came again.
+    /// From its end until a job that was sent after it was carried out and told.
     longest_recovery_ms: Option<u128>,
 }
 

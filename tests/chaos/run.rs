@@ -18,13 +18,14 @@ use crate::strikes;
 use crate::support::{Node, Rabbit};
 use crate::world::{self, Crew, World};
 
-/// Longest from a fault's end until outcomes come again.
+/// Longest from a fault's end until a job that was sent after it is carried out and told.
 const RECOVERY_MAX: Duration = Duration::from_mins(2);
 
-/// Longest from the end of all faults until everything is told; and beyond it for each job, as a seed may draw a worker that calls for
-/// one agent at a time.
+/// Longest from the end of all faults until everything is told.
 const SETTLING_MAX: Duration = Duration::from_mins(5);
-const SETTLING_MAX_PER_JOB: Duration = Duration::from_millis(20);
+
+/// Beyond either, for each job that may come before: a seed may draw a worker that calls for one agent at a time.
+const PER_JOB_MAX: Duration = Duration::from_millis(20);
 
 /// Where one seed plays.
 pub struct Stage<'w> {
@@ -120,8 +121,7 @@ impl Stage<'_> {
 
     async fn settle(&self, broken: &mut Vec<Broken>) -> Duration {
         let end = Instant::now();
-        let jobs = u32::try_from(self.record.look().sent.len()).unwrap_or(u32::MAX);
-        let longest = SETTLING_MAX + SETTLING_MAX_PER_JOB * jobs;
+        let longest = SETTLING_MAX + for_each(self.record.look().sent.len());
         if timeout(longest, self.record.all_told()).await.is_err() {
             let how = format!("{} after {longest:?}", self.record.pending());
             broken.push(Broken::new(Promise::Settling, how));
@@ -189,14 +189,19 @@ impl Stage<'_> {
 }
 
 async fn recover(strike: &Strike, record: &Record, broken: &mut Vec<Broken>) -> Option<Duration> {
-    let end = Instant::now();
-    if timeout(RECOVERY_MAX, record.told_since(end)).await.is_ok() {
+    let (end, sent) = (Instant::now(), record.look().sent.len());
+    let longest = RECOVERY_MAX + for_each(sent);
+    if timeout(longest, record.told_beyond(sent)).await.is_ok() {
         return Some(end.elapsed());
     }
     let faults = &strike.faults;
-    let how = format!("{faults:?}: {} after {RECOVERY_MAX:?}", record.pending());
+    let how = format!("{faults:?}: {} after {longest:?}", record.pending());
     broken.push(Broken::new(Promise::Recovery, how));
     None
+}
+
+fn for_each(jobs: usize) -> Duration {
+    PER_JOB_MAX * u32::try_from(jobs).unwrap_or(u32::MAX)
 }
 
 /// Counts every repeat for the latest strike that had begun by then.
