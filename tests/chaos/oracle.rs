@@ -5,13 +5,13 @@
 
 mod order;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
 
 use crate::jobs::{BAD, Kind};
-use crate::record::{Inner, Sent, Told};
+use crate::record::{Inner, Place, Sent, Told};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,13 +107,25 @@ impl fmt::Display for Promise {
 #[derive(Debug)]
 pub struct Broken {
     pub promise: Promise,
+    /// PBX queue and agent, where it was broken for one.
+    pub place: Option<(String, String)>,
     pub how: String,
 }
 
 impl Broken {
     pub fn new(promise: Promise, how: impl fmt::Display) -> Broken {
-        let how = how.to_string();
-        Broken { promise, how }
+        Broken {
+            promise,
+            place: None,
+            how: how.to_string(),
+        }
+    }
+
+    /// Whether it is the order or the end of one of these.
+    pub fn is_handed_over(&self, places: &BTreeSet<Place<'_>>) -> bool {
+        let place = self.place.as_ref();
+        matches!(self.promise, Promise::Order | Promise::Effect)
+            && place.is_some_and(|(queue, agent)| places.contains(&(queue, agent)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was sent and what was heard, as it happens. Judges nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -35,6 +36,8 @@ pub struct Inner {
 pub struct Sent {
     pub job: Job,
     pub body: Vec<u8>,
+    /// When it was about to be sent for the first time.
+    pub at: Instant,
     /// How often it was published. Each time, its outcomes are told.
     pub times: usize,
     /// One for each agent; a single one if the job is bad.
@@ -57,6 +60,8 @@ pub struct Told {
     /// The most PBX calls that any of its outcomes tells of.
     pub attempts: u64,
     pub times: usize,
+    /// When the last of them came.
+    pub last_at: Option<Instant>,
 }
 
 /// PBX queue and agent.
@@ -118,6 +123,7 @@ impl Record {
             return;
         };
         told.times += 1;
+        told.last_at = Some(Instant::now());
         told.attempts = told.attempts.max(outcome.attempts);
         told.ids.insert(outcome.id.clone());
         told.codes.insert(outcome.code.clone());
@@ -258,6 +264,20 @@ impl Inner {
         self.sent.get_mut(jobs::number(seed, id.as_str())?)
     }
 
+    /// The agents that had a job open in one of these spans: sent, and not told for the last time. What is told again later
+    /// was not acknowledged, and so may have been with two workers, too.
+    pub fn open_in(&self, spans: &[RangeInclusive<Instant>]) -> BTreeSet<Place<'_>> {
+        let is_open = |(sent, told): &(&Sent, &Told)| {
+            let meets = |span: &RangeInclusive<Instant>| {
+                sent.at <= *span.end() && told.last_at.is_none_or(|last| last >= *span.start())
+            };
+            spans.iter().any(meets)
+        };
+        let stories = self.stories().into_iter();
+        let open = stories.filter(|(_, story)| story.iter().any(is_open));
+        open.map(|(place, _)| place).collect()
+    }
+
     pub fn owed(&self) -> usize {
         self.owed
     }
@@ -276,11 +296,13 @@ impl Inner {
 }
 
 impl Sent {
+    /// Of a job that is about to be sent.
     pub fn new(job: Job, id: &str) -> Sent {
         let slots = job.agents.len().max(1);
         Sent {
             body: jobs::body(&job, id),
             job,
+            at: Instant::now(),
             times: 0,
             told: (0..slots).map(|_| Told::default()).collect(),
             letters: 0,

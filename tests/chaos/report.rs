@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -22,9 +22,12 @@ pub struct Report {
     pbx_calls: usize,
     /// From the end of the last fault and job until everything was told.
     longest_settling_ms: u128,
-    /// Seeds in which order must hold, and an agent told as done must be done.
+    /// Agents of PBX queues whose order must hold, and that must be done if told so.
     judged: usize,
-    /// How often that did not hold in the other seeds, where one worker took over from another or jobs got into another shard.
+    /// The others: a job of theirs was open when a worker could take over before another had finished, or jobs get into
+    /// another shard.
+    excused: usize,
+    /// How often order or end of these was not as it should be.
     handed_over: usize,
     /// How often each promise was broken.
     broken: BTreeMap<String, usize>,
@@ -53,8 +56,10 @@ pub struct Findings {
     pub settling: Duration,
     pub struck: Vec<Struck>,
     pub broken: Vec<Broken>,
-    /// How often an agent's order or end was not as it should be; `None`: judged, and among the broken promises.
-    pub handed_over: Option<usize>,
+    /// As in [`Report`].
+    pub judged: usize,
+    pub excused: usize,
+    pub handed_over: usize,
     /// What the workers wrote.
     pub logs: String,
 }
@@ -63,6 +68,8 @@ pub struct Findings {
 #[derive(Debug)]
 pub struct Struck {
     pub faults: Vec<Fault>,
+    pub began: Instant,
+    pub ended: Instant,
     pub repeated_outcomes: usize,
     pub repeated_calls: usize,
     /// `None` if it was not waited for.
@@ -80,6 +87,7 @@ impl Report {
             pbx_calls: 0,
             longest_settling_ms: 0,
             judged: 0,
+            excused: 0,
             handed_over: 0,
             broken: Promise::ALL.map(|promise| (promise.to_string(), 0)).into(),
             faults: BTreeMap::new(),
@@ -93,10 +101,9 @@ impl Report {
         self.outcomes += findings.outcomes;
         self.pbx_calls += findings.pbx_calls;
         self.longest_settling_ms = self.longest_settling_ms.max(findings.settling.as_millis());
-        match findings.handed_over {
-            Some(agents) => self.handed_over += agents,
-            None => self.judged += 1,
-        }
+        self.judged += findings.judged;
+        self.excused += findings.excused;
+        self.handed_over += findings.handed_over;
         for broken in &findings.broken {
             *self.broken.entry(broken.promise.to_string()).or_default() += 1;
         }
@@ -115,13 +122,21 @@ impl Report {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Findings { jobs, outcomes, .. } = self;
+        let Findings {
+            jobs,
+            outcomes,
+            judged,
+            excused,
+            handed_over,
+            ..
+        } = self;
         let (settling, broken) = (seconds(self.settling.as_millis()), self.broken.len());
         let faults = self.struck.iter().map(|struck| struck.faults.len());
         let faults: usize = faults.sum();
         write!(
             f,
-            "{jobs} jobs, {outcomes} outcomes, {faults} faults, settled in {settling} s; {broken} promises broken"
+            "{jobs} jobs, {outcomes} outcomes, {faults} faults, settled in {settling} s; {judged} agents judged, \
+             {excused} not, of which {handed_over} out of order; {broken} promises broken"
         )
     }
 }
@@ -136,11 +151,12 @@ impl fmt::Display for Report {
             ("outcomes owed", self.agents),
             ("outcomes told", self.outcomes),
             ("PBX calls", self.pbx_calls),
-            ("seeds in which order and end are judged", self.judged),
+            ("agents whose order and end are judged", self.judged),
             (
-                "in the others, how often a hand-over or another shard broke either",
-                self.handed_over,
+                "agents with an open job at a hand-over or a move to another shard",
+                self.excused,
             ),
+            ("how often that broke either", self.handed_over),
         ] {
             writeln!(f, "| {what} | {count} |")?;
         }

@@ -1,6 +1,7 @@
 //! One seed, from its first job until everything has settled and is judged.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::jobs::Jobs;
 use crate::oracle::{self, Action, Broken, Pbx, Promise};
 use crate::record::{Inner, Place, Record};
 use crate::report::{Findings, Struck};
-use crate::schedule::{Schedule, Strike};
+use crate::schedule::{PBX_TIMEOUT, Schedule, Strike};
 use crate::strikes;
 use crate::support::{Node, Rabbit};
 use crate::world::{self, Crew, World};
@@ -38,9 +39,6 @@ pub struct Stage<'w> {
     vhost: String,
     pbx_latency: Duration,
 }
-
-/// A strike and when it began.
-type Begun = (Instant, Struck);
 
 pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> Findings {
     let vhost = format!("seed-{seed}");
@@ -71,7 +69,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
     }));
 
     let mut broken = Vec::new();
-    let begun = stage.strike_all(schedule, &mut broken).await;
+    let struck = stage.strike_all(schedule, &mut broken).await;
     stage.orders.enough();
     flow.await.expect("the flow does not panic");
     let settling = stage.settle(&mut broken).await;
@@ -79,7 +77,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
         broken.extend(strikes::retire(&mut stage.crew, number).await);
     }
     broken.extend(stage.remains(&place.url).await);
-    stage.end(begun, broken, settling, schedule).await
+    stage.end(struck, broken, settling, schedule).await
 }
 
 impl Stage<'_> {
@@ -96,27 +94,29 @@ impl Stage<'_> {
         self.world.obey(set).await;
     }
 
-    async fn strike_all(&mut self, schedule: &Schedule, broken: &mut Vec<Broken>) -> Vec<Begun> {
-        let mut begun = Vec::new();
+    async fn strike_all(&mut self, schedule: &Schedule, broken: &mut Vec<Broken>) -> Vec<Struck> {
+        let mut struck = Vec::new();
         for (number, strike) in schedule.strikes.iter().enumerate() {
             sleep(strike.after).await;
-            let at = Instant::now();
+            let began = Instant::now();
             broken.extend(strikes::carry_out(strike, self).await);
+            let ended = Instant::now();
             let is_last = number + 1 == schedule.strikes.len();
             let recovery = if strike.recover || is_last {
                 recover(strike, &self.record, broken).await
             } else {
                 None
             };
-            let struck = Struck {
+            struck.push(Struck {
                 faults: strike.faults.clone(),
+                began,
+                ended,
                 repeated_outcomes: 0,
                 repeated_calls: 0,
                 recovery,
-            };
-            begun.push((at, struck));
+            });
         }
-        begun
+        struck
     }
 
     async fn settle(&self, broken: &mut Vec<Broken>) -> Duration {
@@ -151,7 +151,7 @@ impl Stage<'_> {
     /// Judges, and leaves the node as it was.
     async fn end(
         self,
-        begun: Vec<Begun>,
+        struck: Vec<Struck>,
         mut broken: Vec<Broken>,
         settling: Duration,
         schedule: &Schedule,
@@ -168,21 +168,22 @@ impl Stage<'_> {
             .obey(move |node| node.ctl(&["delete_vhost", &vhost]))
             .await;
         let record = record.look();
-        broken.extend(oracle::judge(&record, &pbx));
-        let handed_over = (!schedule.hands_over_in_order()).then(|| {
-            let all = broken.len();
-            broken.retain(|broken| !matches!(broken.promise, Promise::Order | Promise::Effect));
-            all - broken.len()
-        });
+        let excused = record.open_in(&hand_overs(&struck, schedule));
+        let (handed_over, judged): (Vec<Broken>, Vec<Broken>) = oracle::judge(&record, &pbx)
+            .into_iter()
+            .partition(|broken| broken.is_handed_over(&excused));
+        broken.extend(judged);
         Findings {
             jobs: record.sent.len(),
             agents: record.owed(),
             outcomes: record.outcomes,
             pbx_calls: pbx.calls.len(),
             settling,
-            struck: attribute(begun, &record, &pbx, world),
+            judged: record.stories().len() - excused.len(),
+            excused: excused.len(),
+            handed_over: handed_over.len(),
+            struck: attribute(struck, &record, &pbx, world),
             broken,
-            handed_over,
             logs: crew.logs(),
         }
     }
@@ -204,15 +205,32 @@ fn for_each(jobs: usize) -> Duration {
     PER_JOB_MAX * u32::try_from(jobs).unwrap_or(u32::MAX)
 }
 
+/// When order may break: from the beginning of what breaks it until that is recovered from, if need be together with what came
+/// after it, and the last call is over of a worker that was taken over from.
+fn hand_overs(struck: &[Struck], schedule: &Schedule) -> Vec<RangeInclusive<Instant>> {
+    let mut recovered = None;
+    let mut spans = Vec::new();
+    for struck in struck.iter().rev() {
+        let recovery = struck.recovery.map(|recovery| struck.ended + recovery);
+        recovered = recovery.or(recovered);
+        let mut faults = struck.faults.iter();
+        if faults.any(|fault| schedule.breaks_order(*fault)) {
+            let end = recovered.unwrap_or_else(Instant::now) + PBX_TIMEOUT;
+            spans.push(struck.began..=end);
+        }
+    }
+    spans
+}
+
 /// Counts every repeat for the latest strike that had begun by then.
-fn attribute(mut begun: Vec<Begun>, record: &Inner, pbx: &Pbx, world: &World) -> Vec<Struck> {
-    let latest = |begun: &[Begun], at: Instant| {
-        let place = begun.partition_point(|(began, _)| *began <= at);
+fn attribute(mut struck: Vec<Struck>, record: &Inner, pbx: &Pbx, world: &World) -> Vec<Struck> {
+    let latest = |struck: &[Struck], at: Instant| {
+        let place = struck.partition_point(|struck| struck.began <= at);
         place.checked_sub(1)
     };
     for &at in &record.repeats {
-        if let Some(place) = latest(&begun, at) {
-            begun[place].1.repeated_outcomes += 1;
+        if let Some(place) = latest(&struck, at) {
+            struck[place].repeated_outcomes += 1;
         }
     }
     // Calls that each agent's jobs explain.
@@ -232,12 +250,93 @@ fn attribute(mut begun: Vec<Begun>, record: &Inner, pbx: &Pbx, world: &World) ->
             match left.checked_sub(1) {
                 Some(fewer) => *left = fewer,
                 None => {
-                    if let Some(place) = latest(&begun, at) {
-                        begun[place].1.repeated_calls += 1;
+                    if let Some(place) = latest(&struck, at) {
+                        struck[place].repeated_calls += 1;
                     }
                 }
             }
         }
     }
-    begun.into_iter().map(|(_, struck)| struck).collect()
+    struck
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{BrokerFault, Fault, WorkerFault};
+    use crate::jobs::{Job, Kind};
+    use crate::record::Sent;
+
+    fn at(second: u64, start: Instant) -> Instant {
+        start + Duration::from_secs(second)
+    }
+
+    /// A strike that lasted from one second to another.
+    fn struck(fault: Fault, [began, ended]: [Instant; 2], recovery: Option<u64>) -> Struck {
+        Struck {
+            faults: vec![fault],
+            began,
+            ended,
+            repeated_outcomes: 0,
+            repeated_calls: 0,
+            recovery: recovery.map(Duration::from_secs),
+        }
+    }
+
+    #[test]
+    fn order_may_break_from_the_beginning_of_a_fault_until_it_is_recovered_from_and_a_call_is_over()
+    {
+        let start = Instant::now();
+        let second = |second| at(second, start);
+        let mut schedule = Schedule::of(0, 0, "", Some(1));
+        schedule.workers = 2;
+        let cut = Fault::Broker(BrokerFault::ConnectionsClosed);
+        let killed = Fault::Worker(WorkerFault::Killed);
+        let struck = [
+            struck(killed, [second(10), second(11)], Some(1)),
+            struck(cut, [second(20), second(21)], None),
+            struck(killed, [second(30), second(31)], Some(2)),
+            struck(cut, [second(40), second(41)], Some(3)),
+        ];
+        let spans = [
+            second(40)..=second(44) + PBX_TIMEOUT,
+            second(20)..=second(33) + PBX_TIMEOUT,
+        ];
+        assert_eq!(hand_overs(&struck, &schedule), spans);
+        schedule.workers = 1;
+        assert_eq!(hand_overs(&struck, &schedule), []);
+    }
+
+    #[test]
+    fn only_an_agent_with_an_open_job_is_excused() {
+        let start = Instant::now();
+        let second = |second| at(second, start);
+        let record = Record::new(0);
+        let lives = [
+            (10, Some(19)),
+            (10, Some(20)),
+            (20, None),
+            (30, None),
+            (31, None),
+        ];
+        for (number, (sent, told)) in lives.into_iter().enumerate() {
+            let job = Job {
+                number,
+                kind: Kind::Sound,
+                action: Action::Pause,
+                queue: "1".to_owned(),
+                agents: vec![number.to_string()],
+            };
+            let mut job = Sent::new(job, "id");
+            job.at = second(sent);
+            job.told[0].last_at = told.map(second);
+            record.send(job);
+        }
+        let record = record.look();
+        let excused = record.open_in(&[second(20)..=second(30)]);
+        assert_eq!(
+            Vec::from_iter(excused),
+            [("1", "1"), ("1", "2"), ("1", "3")]
+        );
+    }
 }

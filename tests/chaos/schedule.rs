@@ -6,6 +6,9 @@ use fastrand::Rng;
 
 use crate::fault::{BrokerFault, Fault, Side};
 
+/// Longest that a worker waits for the PBX.
+pub const PBX_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Everything that happens to one run.
 #[derive(Debug)]
 pub struct Schedule {
@@ -67,18 +70,15 @@ impl Schedule {
         }
     }
 
-    /// Whether the jobs of an agent keep to one queue, and that goes from one worker to another only when the one before has
-    /// ended. Where it only loses its connection or its breaker opens, the next worker begins while it still finishes a
-    /// call. What comes while a shard is missing goes to others, where the next ones do not wait for it; and so may what comes
-    /// after a restart of RabbitMQ, which leads jobs to shards by the order in which it recovers their bindings.
-    pub fn hands_over_in_order(&self) -> bool {
-        let mut faults = self.strikes.iter().flat_map(|strike| &strike.faults);
-        let moves_jobs = |fault: &Fault| {
-            use BrokerFault::{JobsQueueDeleted, Killed, Restarted};
-            matches!(fault, Fault::Broker(JobsQueueDeleted | Killed | Restarted))
-        };
-        let keeps_shard = self.shards == 1 || !faults.clone().any(moves_jobs);
-        keeps_shard && (self.workers == 1 || faults.all(|fault| fault.side() == Side::Worker))
+    /// Whether an agent whose job is open when this goes wrong may be called out of order. The jobs of an agent keep to one
+    /// queue, and that goes from one worker to another only when the one before has ended. But where that only loses its
+    /// connection or its breaker opens, the next worker begins while it still finishes a call. What comes while a shard is
+    /// missing goes to others, where the next ones do not wait for it; and so may what comes after a restart of RabbitMQ, which
+    /// leads jobs to shards by the order in which it recovers their bindings.
+    pub fn breaks_order(&self, fault: Fault) -> bool {
+        use BrokerFault::{JobsQueueDeleted, Killed, Restarted};
+        let moves_jobs = matches!(fault, Fault::Broker(JobsQueueDeleted | Killed | Restarted));
+        (self.shards > 1 && moves_jobs) || (self.workers > 1 && fault.side() != Side::Worker)
     }
 
     /// How long its strikes last at least.
@@ -136,7 +136,7 @@ fn settings(rng: &mut Rng, patience: &str) -> Vec<(&'static str, String)> {
         ("breaker.failures", any(&["2", "5"])),
         // Impatient, so that much happens in little time.
         ("pbx.connect_timeout", "500ms".to_owned()),
-        ("pbx.timeout", "1s".to_owned()),
+        ("pbx.timeout", format!("{}s", PBX_TIMEOUT.as_secs())),
         ("retry.initial", "20ms".to_owned()),
         ("retry.max", "500ms".to_owned()),
         ("breaker.cooldown", "100ms".to_owned()),

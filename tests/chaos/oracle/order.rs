@@ -27,7 +27,11 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
             let story: Vec<String> = story.iter().map(chapter).collect();
             let how =
                 format!("queue {queue} agent {agent}: called {calls:?}, {member:?}; {story:?}");
-            broken.push(Broken::new(promise, how));
+            broken.push(Broken {
+                promise,
+                place: Some((queue.to_owned(), agent.to_owned())),
+                how,
+            });
         }
     }
     let nobody = calls.into_keys();
