@@ -116,6 +116,8 @@ pub enum Event {
 pub struct Pulse {
     /// Always in the same order.
     pub queues: Vec<QueuePulse>,
+    /// Dead letters that wait; `None` where RabbitMQ does not say.
+    pub dead: Option<u32>,
     /// RabbitMQ takes no publishes for now, and has said so.
     pub blocked: bool,
 }

@@ -494,6 +494,7 @@ impl Worker {
     fn publish(&mut self) {
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
         self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
+        self.published.dead_ready = self.pulse.as_ref().and_then(|pulse| pulse.dead);
         self.parts.health.publish(self.published.clone());
     }
 

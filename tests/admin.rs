@@ -80,6 +80,7 @@ impl World {
             worker: "w-1".to_owned(),
             pbx: "default".to_owned(),
             dry_run: false,
+            dead_queue: "clockout.dead".to_owned(),
         });
         let view = View {
             identity,
@@ -427,6 +428,7 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         engine,
         queues: vec![row],
         jobs_ready: Some(9),
+        dead_ready: Some(7),
     });
     world.health.beat(Duration::from_secs(90));
     world.health.error(NOW, "the PBX says 401 Unauthorized");
@@ -443,7 +445,8 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         "stalled": null,
         "broker": {"connected": true, "subscribed": true, "reconnects": 1},
         "breaker": {"open": true, "reason": "401 Unauthorized"},
-        "jobs_ready": 9, "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
+        "jobs_ready": 9, "dead": {"queue": "clockout.dead", "ready": 7},
+        "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
         "queues": [{"queue": "0100", "waiting": 3, "in_flight": 2, "retrying": 1}],
         "totals": {
             "received": 1,

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub queues: Vec<QueueRow>,
     /// Jobs that wait in RabbitMQ, as it last said; `None` if it cannot be asked.
     pub jobs_ready: Option<u64>,
+    /// Dead letters that wait there, likewise.
+    pub dead_ready: Option<u32>,
 }
 
 /// Why a worker is not ready.

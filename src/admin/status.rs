@@ -13,12 +13,13 @@ use crate::engine::QueueRow;
 use crate::engine::job::{Action, Timestamp};
 use crate::telemetry::Totals;
 
-/// Which worker this is: settings `worker.name`, `pbx.name` and `policy.dry_run`.
+/// Which worker this is: settings `worker.name`, `pbx.name`, `policy.dry_run` and `dead.queue`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub worker: String,
     pub pbx: String,
     pub dry_run: bool,
+    pub dead_queue: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +77,7 @@ pub(super) struct Status<'a> {
     breaker: BreakerStatus,
     /// Waiting in RabbitMQ, as it last said; null if it cannot be asked.
     jobs_ready: Option<u64>,
+    dead: DeadStatus<'a>,
     held: usize,
     calls_in_flight: usize,
     /// Somebody wants no new jobs to be taken.
@@ -90,6 +92,14 @@ pub(super) struct Status<'a> {
     failures: Vec<FailureStatus>,
     /// Oldest first.
     last_errors: Vec<ErrorStatus>,
+}
+
+/// The queue of dead letters.
+#[derive(Debug, Serialize)]
+struct DeadStatus<'a> {
+    queue: &'a str,
+    /// As of `jobs_ready`; counts all that wait, of whichever worker and since whenever.
+    ready: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,6 +177,7 @@ impl<'a> Status<'a> {
             engine,
             queues,
             jobs_ready,
+            dead_ready,
         } = snapshot;
         let stalled = health.lifeless();
         let verdict = Verdict::of(Facts {
@@ -195,6 +206,10 @@ impl<'a> Status<'a> {
                 reason: engine.breaker_open.as_deref().map(str::to_owned),
             },
             jobs_ready,
+            dead: DeadStatus {
+                queue: &identity.dead_queue,
+                ready: dead_ready,
+            },
             held: engine.held,
             calls_in_flight: engine.calls_in_flight,
             paused: engine.paused,

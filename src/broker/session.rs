@@ -5,6 +5,7 @@
 //! frame of that connection, acknowledgements included. Any failure ends the whole session: never is a part repaired,
 //! never does a ticket or a publish outlive its session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,7 +21,7 @@ use super::connection::{ConnectError, Connector};
 use super::depth::Depth;
 use super::intake::{self, Intake, IntakeError, Taken};
 use super::publisher::{Answers, Letter, PublishError, Publisher};
-use super::pulse::{PulseError, Pulses};
+use super::pulse::{Depths, PulseError, Pulses};
 use super::receipt::{Frame, Receipts};
 use super::topology::{self, LeftOver, TopologyError};
 use super::{Command, Event, Publication, Pulse, QueuePulse, Settings, short};
@@ -97,7 +98,7 @@ pub(super) struct Session {
     used_up: bool,
     pulses: Pulses,
     alarms: BoxStream<'static, lapin::Event>,
-    consuming: Connection,
+    consuming: Arc<Connection>,
     publishing: Connection,
 }
 
@@ -125,6 +126,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let left_over = left_over.find(&consuming, &settings.names).await?;
         topology::set_up(&consuming, settings, left_over).await?;
+        let consuming = Arc::new(consuming);
         let jobs_queues = settings.names.jobs_queues();
         let jobs_queues: Vec<_> = jobs_queues.chain(left_over.iter().cloned()).collect();
         // From here on: what looking for shards in vain says of its channel is no failure.
@@ -168,7 +170,7 @@ impl Session {
                     let pulse = self.pulse(depths?, desk.finishing);
                     desk.tell(Event::Pulse(pulse)).await;
                 }
-                Some(alarm) = self.alarms.next() => heed(alarm)?,
+                Some(alarm) = self.alarms.next() => heed(alarm, &self.pulses)?,
             }
         }
     }
@@ -189,12 +191,12 @@ impl Session {
         if timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
             tracing::warn!("not everything was confirmed by RabbitMQ before closing");
         }
-        let close = |connection: Connection| async move {
+        let close = async |connection: &Connection| {
             timeout(CLOSE_TIMEOUT, connection.close(200, "done".into()))
                 .await
                 .ok();
         };
-        tokio::join!(close(self.consuming), close(self.publishing));
+        tokio::join!(close(&self.consuming), close(&self.publishing));
     }
 
     async fn flush(&mut self) {
@@ -276,7 +278,7 @@ impl Session {
         }
     }
 
-    fn pulse(&self, depths: Vec<Depth>, finishing: bool) -> Pulse {
+    fn pulse(&self, depths: Depths, finishing: bool) -> Pulse {
         let held = self.receipts.held_by_queue(self.intake.queues());
         let queue = |(place, (depth, held)): (usize, (Depth, usize))| QueuePulse {
             ready: depth.ready,
@@ -286,11 +288,13 @@ impl Session {
         };
         Pulse {
             queues: depths
+                .jobs
                 .into_iter()
                 .zip(held)
                 .enumerate()
                 .map(queue)
                 .collect(),
+            dead: depths.dead,
             blocked: self.publishing.status().blocked(),
         }
     }
@@ -387,8 +391,11 @@ async fn tell_answers(Answers { told, buried }: Answers, desk: &Desk) {
     }
 }
 
-fn heed(alarm: lapin::Event) -> Result<(), SessionError> {
+fn heed(alarm: lapin::Event, pulses: &Pulses) -> Result<(), SessionError> {
     if let lapin::Event::Error(error) = alarm {
+        if pulses.asked_in_vain(&error) {
+            return Ok(());
+        }
         return Err(SessionError::Connection(error));
     }
     if let lapin::Event::ConnectionBlocked(reason) = alarm {

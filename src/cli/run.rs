@@ -85,6 +85,7 @@ pub(super) async fn work(
         worker: worker.clone(),
         pbx: pbx.clone(),
         dry_run: settings.jobs.dry_run,
+        dead_queue: settings.broker.names.dead_queue.clone(),
     });
     let (actions, orders) = match settings.actions_token.map(Actions::new) {
         Some((actions, orders)) => (Some(actions), orders),

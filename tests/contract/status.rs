@@ -4,6 +4,8 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
 
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use crate::support::{free_port, poll, stage, within};
@@ -35,7 +37,12 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         .shows(r#"clockout_dead_letters_total{code="no_such_queue"} 1"#)
         .await;
     // Counted second by second, and asked of RabbitMQ from time to time.
-    let settled = ["2 of 3", "held       0 jobs", "waiting    0 jobs"];
+    let settled = [
+        "2 of 3",
+        "held       0 jobs",
+        "waiting    0 jobs",
+        "1 letter in ",
+    ];
     let text = poll("a status after all that", async || {
         let output = status(&["--url", &worker.url()]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -44,6 +51,7 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         settled.then_some(text)
     })
     .await;
+    let dead = &stage.place.names.dead;
     for expected in [
         ", w-1, PBX default, up ",
         "\nWorks, but 2 of 3 agents failed lately\n",
@@ -51,7 +59,8 @@ async fn in_a_pipe_it_says_once_how_the_worker_stands() {
         "breaker    closed, calls are made\n",
         "waiting    0 jobs in RabbitMQ\n",
         "held       0 jobs, 0 calls under way\n",
-        "outcomes   1 expired, 1 failed, 1 succeeded; dead letters since the start: 1\n",
+        "outcomes   1 expired, 1 failed, 1 succeeded\n",
+        &format!("dead       1 letter in {dead}; since the start: 1\n"),
         "\t1\tpause on 10000\tno_such_queue\tNo such queue\n",
         "\t1\tpause on 10000\texpired\t",
     ] {
@@ -92,6 +101,60 @@ async fn a_worker_that_somebody_paused_is_paused_and_not_in_trouble() {
     .await;
     let expected = "\nPaused\n  no jobs are taken: consuming is paused\n";
     assert!(text.contains(expected), "{text}");
+}
+
+/// What waits was there before the worker, and what RabbitMQ does not say costs nothing but the figure.
+#[tokio::test]
+async fn dead_letters_are_counted_where_they_wait_and_a_queue_that_is_gone_is_not_known() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": {"item": {"fail": {"text": "No such queue"}}}}]));
+    let mut earlier = stage.worker().start().await;
+    let job = json!({"job_id": "a", "action": "pause", "queue": "10000", "agent": "1"});
+    assert_eq!(stage.perform(job).await["code"], "no_such_queue");
+    stage.dead.next().await;
+    earlier.signal("TERM");
+    earlier.ended().await;
+
+    let worker = stage.worker().set("watchdog.patience", "2s").start().await;
+    let dead = stage.place.names.dead.clone();
+    let ready = async |expected: Value| {
+        poll(format_args!("{expected} waiting in {dead}"), async || {
+            let status: Value = serde_json::from_str(&worker.get("/status").await?.body).unwrap();
+            let is = status["dead"] == json!({"queue": dead, "ready": expected});
+            is.then_some(status)
+        })
+        .await
+    };
+    let said = ready(json!(1)).await;
+    assert_eq!(said["totals"]["dead_letters"], 0);
+
+    let channel = stage.rabbit.channel().await;
+    let options = QueueDeleteOptions::default();
+    channel
+        .queue_delete(dead.as_str().into(), options)
+        .await
+        .unwrap();
+    ready(Value::Null).await;
+    let text = String::from_utf8(status(&["--url", &worker.url()]).stdout).unwrap();
+    let said =
+        format!("letters in {dead}: not known, as RabbitMQ does not say; since the start: 0");
+    assert!(text.contains(&said), "{text}");
+    stage.faults(json!([]));
+    let job = json!({"job_id": "b", "action": "pause", "queue": "10000", "agent": "1"});
+    assert_eq!(stage.perform(job).await["code"], "applied");
+
+    let options = QueueDeclareOptions::durable();
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
+    channel
+        .queue_declare(dead.as_str().into(), options, arguments)
+        .await
+        .unwrap();
+    let said = ready(json!(0)).await;
+    assert_eq!(said["broker"]["reconnects"], 0);
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ impl Played {
                 worker: "w-1".to_owned(),
                 pbx: "default".to_owned(),
                 dry_run: false,
+                dead_queue: "clockout.dead".to_owned(),
             }),
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),

@@ -57,14 +57,15 @@ function showIdentity({ worker, pbx, version, uptime_seconds }) {
   say(place("identity"), `${worker} · version ${version} · up ${seconds(uptime_seconds)}`);
 }
 
-function showNow({ history, jobs_ready, held, calls_in_flight, totals }) {
+function showNow({ history, jobs_ready, dead, held, calls_in_flight, totals }) {
   say(place("received-rate"), perSecond(history.received));
   say(place("outcome-rate"), perSecond(history.outcomes));
   say(place("jobs-ready"), jobs_ready === null ? "not known" : number(jobs_ready));
   say(place("held"), number(held));
   say(place("calls"), number(calls_in_flight));
-  say(place("dead-letters"), number(totals.dead_letters), totals.dead_letters > 0 ? "warn" : "");
-  place("dead-letters-next").hidden = totals.dead_letters === 0;
+  say(place("dead-ready"), dead.ready === null ? "not known" : number(dead.ready), dead.ready > 0 ? "warn" : "");
+  say(place("dead-where"), `waiting in ${dead.queue}; since start ${number(totals.dead_letters)}`);
+  place("dead-next").hidden = !(dead.ready > 0);
 }
 
 function showLinks({ broker, breaker, batches, dry_run }) {

@@ -120,7 +120,7 @@ mod tests {
             "worker": "w-1", "pbx": "default", "version": "0.1.0", "uptime_seconds": 6, "dry_run": false,
             "verdict": {"state": "good", "words": "All is well; jobs flow"}, "reasons": [], "stalled": null,
             "broker": {"connected": true, "subscribed": true, "reconnects": 0}, "breaker": {"reason": null},
-            "jobs_ready": 0, "held": queues, "calls_in_flight": 0,
+            "jobs_ready": 0, "dead": {"queue": "clockout.dead", "ready": 0}, "held": queues, "calls_in_flight": 0,
             "queues": (0..queues).map(queue).collect::<Vec<_>>(),
             "totals": {"outcomes": {}, "dead_letters": 0}, "history": {"received": [], "outcomes": []},
             "failures": (0..failures).map(failure).collect::<Vec<_>>(),
@@ -143,7 +143,7 @@ mod tests {
             lines: 23,
         };
         for (queues, failures, errors, shown) in
-            [(30, 0, 0, 10), (30, 5, 1, 5), (30, 20, 20, 5), (3, 5, 1, 3)]
+            [(30, 0, 0, 9), (30, 5, 1, 5), (30, 20, 20, 5), (3, 5, 1, 3)]
         {
             let picture = fitted(&report(queues, failures, errors), room);
             assert!(height(&picture, 80) <= 23, "{picture}");

@@ -26,6 +26,7 @@ pub(super) struct Report {
     broker: Broker,
     breaker: Breaker,
     jobs_ready: Option<u64>,
+    dead: Dead,
     held: u64,
     calls_in_flight: u64,
     /// The busiest first.
@@ -76,6 +77,13 @@ struct Broker {
 #[derive(Debug, Deserialize)]
 struct Breaker {
     reason: Option<String>,
+}
+
+/// The queue of dead letters, and how many wait there.
+#[derive(Debug, Deserialize)]
+struct Dead {
+    queue: String,
+    ready: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +168,7 @@ impl Report {
         let (jobs, told) = (rate(&self.history.received), rate(&self.history.outcomes));
         line("per second", &format!("{jobs:.1} jobs, {told:.1} outcomes"));
         line("outcomes", &self.outcomes());
+        line("dead", &self.dead());
         lines.join("\n") + "\n"
     }
 
@@ -206,11 +215,25 @@ impl Report {
         if told.is_empty() {
             told.push("none yet".to_owned());
         }
-        format!(
-            "{}; dead letters since the start: {}",
-            told.join(", "),
-            self.totals.dead_letters
-        )
+        told.join(", ")
+    }
+
+    fn dead(&self) -> String {
+        let Dead { queue, ready } = &self.dead;
+        let queue = terminal::printable(queue);
+        let waiting = match ready {
+            Some(0) => format!("0 letters in {queue}"),
+            Some(letters) => painted(
+                format_args!("{} in {queue}", counted(*letters, "letter")),
+                Tone::Doubtful,
+            ),
+            None => painted(
+                format_args!("letters in {queue}: not known, as RabbitMQ does not say"),
+                Tone::Doubtful,
+            ),
+        };
+        let since = self.totals.dead_letters;
+        format!("{waiting}; since the start: {since}")
     }
 }
 

@@ -32,6 +32,7 @@ impl Worker {
             subscribed: true,
             pulse: Pulse {
                 queues: vec![queue],
+                dead: None,
                 blocked: false,
             },
             breathing: true,

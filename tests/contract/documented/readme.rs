@@ -58,7 +58,7 @@ async fn the_status_in_the_middle_of_a_shift_end_is_the_one_in_the_readme() {
     let settled = [
         "waiting    0 jobs",
         " 5 calls",
-        "dead letters since the start: 5",
+        "5 letters in clockout.dead",
     ];
     let printed = poll("a status after all that", async || {
         let printed = desk.begin(status).rest().await.join("\n");
