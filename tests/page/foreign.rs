@@ -1,10 +1,8 @@
 //! What comes from outside is shown as the text that it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use clockout::engine::batch::{Batch, BatchId, Cause};
-use clockout::engine::job::{Action, Agent, PbxQueue, Timestamp};
+use clockout::engine::job::Timestamp;
 use clockout::engine::verdict::CallResult;
 use serde_json::Value;
 
@@ -17,15 +15,11 @@ const TEXT: &str = r#"<img src=x onerror="window.bitten=1"></td><script>window.b
 async fn a_text_of_the_pbx_is_never_html() {
     let played = Played::start().await;
     played.holds([1]);
-    let lane = (PbxQueue::parse("10000").unwrap(), Action::Pause);
-    let agent = Agent::parse("570").unwrap();
-    let batch = Batch::new(BatchId(1), lane, Cause::Full, agent, vec![]);
     let refused = CallResult::Refused {
         message: Arc::from(TEXT),
     };
     let now = Timestamp(1_795_000_000_000);
-    let recent = &played.health.recent;
-    recent.called(now, &batch, &refused, Duration::from_millis(5));
+    played.called(1, now, &refused);
     played.health.error(now, TEXT);
     let Some(browser) = Browser::open(&played.url()).await else {
         return;

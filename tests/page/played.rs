@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clockout::admin::{self, Broker, Health, Identity, Snapshot, View};
 use clockout::engine::QueueRow;
-use clockout::engine::job::PbxQueue;
+use clockout::engine::batch::{Batch, BatchId, Cause};
+use clockout::engine::job::{Action, Agent, PbxQueue, Timestamp};
+use clockout::engine::verdict::CallResult;
 use clockout::telemetry::Metrics;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -76,6 +78,15 @@ impl Played {
             queues: (1..).zip(waiting).map(row).collect(),
             ..Snapshot::default()
         });
+    }
+
+    /// The call of this number, about an agent of queue 10000, is over.
+    pub fn called(&self, number: u64, at: Timestamp, result: &CallResult) {
+        let lane = (PbxQueue::parse("10000").unwrap(), Action::Pause);
+        let agent = Agent::parse("570").unwrap();
+        let batch = Batch::new(BatchId(number), lane, Cause::Full, agent, vec![]);
+        let took = Duration::from_millis(5);
+        self.health.recent.called(at, &batch, result, took);
     }
 
     /// A GET whose answer is read line by line.

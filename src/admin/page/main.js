@@ -4,7 +4,7 @@ import { offer } from "./actions.js";
 import { plot } from "./plot.js";
 import { Rows, say } from "./rows.js";
 import { follow } from "./stream.js";
-import { clock, milliseconds, number, perSecond, plural, seconds } from "./words.js";
+import { age, ago, clock, milliseconds, number, perSecond, plural, seconds } from "./words.js";
 
 /** Most PBX queues shown at a time; the filter finds the others. */
 const QUEUES_SHOWN = 50;
@@ -17,9 +17,8 @@ const rows = {
   errors: new Rows("errors"),
 };
 
-/** What the PBX did, by the result of a call that did not go well. */
+/** What the PBX did, by the result of a call that it did not answer; one that it refuses it has answered. */
 const TROUBLE = {
-  refused: "refused a batch",
   transient: "failed",
   ambiguous: "gave no clear answer",
   fault: "failed for everyone",
@@ -77,20 +76,36 @@ function showLinks({ broker, breaker, batches, dry_run }) {
   } else {
     say(place("broker"), `✓ connected and subscribed${lost}`, "good");
   }
-  const last = batches.at(0);
   if (dry_run) {
     say(place("pbx-link"), "! never called: policy.dry_run is true", "warn");
-  } else if (last === undefined) {
+  } else if (batches.length === 0) {
     say(place("pbx-link"), "not called yet");
-  } else if (last.message === null) {
-    say(place("pbx-link"), `✓ answered at ${clock(last.at)} in ${milliseconds(last.took_ms)}`, "good");
   } else {
-    say(place("pbx-link"), `✗ ${TROUBLE[last.result] ?? last.result} at ${clock(last.at)}: ${last.message}`, "bad");
+    showLastCall(batches[0]);
   }
   if (breaker.open) {
     say(place("breaker"), `✗ open, no calls are made: ${breaker.reason}`, "bad");
   } else {
     say(place("breaker"), "✓ closed, calls are made", "good");
+  }
+}
+
+/** Seconds after which an answer no longer says how the PBX is. */
+const NEWS_SECONDS = 300;
+
+function showLastCall({ at, result, message, took_ms }) {
+  const since = age(at);
+  const trouble = TROUBLE[result];
+  if (trouble !== undefined) {
+    say(place("pbx-link"), `✗ ${trouble} ${ago(since)}: ${message}`, "bad");
+    return;
+  }
+  const refusal = message === null ? "" : `, refusing a batch: ${message}`;
+  const answer = `${ago(since)}, in ${milliseconds(took_ms)}${refusal}`;
+  if (since < NEWS_SECONDS) {
+    say(place("pbx-link"), `✓ answered ${answer}`, "good");
+  } else {
+    say(place("pbx-link"), `last answered ${answer}`);
   }
 }
 

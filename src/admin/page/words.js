@@ -26,6 +26,16 @@ export function clock(time) {
   return today ? TIME.format(then) : `${DAY.format(then)}, ${TIME.format(then)}`;
 }
 
+/** Seconds since a time; none since one that is yet to come by the reader's clock. */
+export function age(time) {
+  return Math.max(0, Math.floor((Date.now() - new Date(time)) / 1000));
+}
+
+/** How long ago that is; no finer than a minute, as it is read and not measured. */
+export function ago(count) {
+  return count < 60 ? "within the last minute" : `${seconds(count)} ago`;
+}
+
 export function milliseconds(ms) {
   if (ms < 1000) {
     return `${ms} ms`;
