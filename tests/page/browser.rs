@@ -48,6 +48,10 @@ pub const SCREENS: [Screen; 4] = [
     Screen::new("dark", 390),
 ];
 
+/// Cells, and tables in their frames, that are wider than they have room; the headings of cards are for screen readers.
+const CUT_OFF: &str = "Array.from(document.querySelectorAll('.scroll, tbody :is(th, td)')).filter((it) => \
+                       it.scrollWidth > it.clientWidth).map((it) => it.textContent)";
+
 impl Screen {
     const fn new(scheme: &'static str, width: u32) -> Screen {
         Screen { scheme, width }
@@ -145,8 +149,8 @@ impl Browser {
         focused.send_keys(keys).await.unwrap();
     }
 
-    /// Looks at the page on each screen; nothing may stick out of it or keep a reader out. Keeps pictures where they are
-    /// asked for.
+    /// Looks at the page on each screen; nothing may stick out of it, be cut off or keep a reader out. Keeps pictures where
+    /// they are asked for.
     pub async fn look_over(&self, name: &str) {
         for Screen { scheme, width } in SCREENS {
             let media = json!([{"name": "prefers-color-scheme", "value": scheme}]);
@@ -155,6 +159,7 @@ impl Browser {
             self.resize(width, 900).await;
             let seen = self.ask("document.documentElement.scrollWidth").await;
             assert_eq!(seen, width, "the page is wider than its screen");
+            assert_eq!(self.ask(CUT_OFF).await, json!([]), "{name}, {width}");
             let objections = axe::objections(self).await;
             assert!(
                 objections.is_empty(),

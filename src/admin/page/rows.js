@@ -16,15 +16,17 @@ export function say(element, text, tone = "") {
 export class Rows {
   #body;
   #none;
-  #classes;
+  #scroll;
+  #heads;
   #rows = new Map();
 
   /** @param {string} id of the table's body; the element that says that there is nothing has `-none` behind it */
   constructor(id) {
     this.#body = document.getElementById(id);
     this.#none = document.getElementById(`${id}-none`);
-    const heads = this.#body.closest("table").querySelectorAll("thead th");
-    this.#classes = Array.from(heads, (head) => head.className);
+    this.#scroll = this.#body.closest(".scroll");
+    this.#scroll.addEventListener("scroll", () => this.#cue(), { passive: true });
+    this.#heads = this.#body.closest("table").querySelectorAll("thead th");
   }
 
   /** Whether the reader is busy in the table, so that rows should not move away under the hand. */
@@ -61,15 +63,24 @@ export class Rows {
         this.#body.insertBefore(row, place);
       }
     }
-    this.#body.closest(".scroll").hidden = wanted.length === 0;
+    this.#scroll.hidden = wanted.length === 0;
     this.#none.hidden = wanted.length > 0;
+    this.#cue();
+  }
+
+  /** Says whether there are rows below what is seen. */
+  #cue() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
+    this.#scroll.toggleAttribute("data-more", scrollTop + clientHeight < scrollHeight - 2);
   }
 
   #make(key) {
     const row = document.createElement("tr");
-    for (const [column, name] of this.#classes.entries()) {
+    for (const [column, head] of this.#heads.entries()) {
       const cell = document.createElement(column === 0 ? "th" : "td");
-      cell.className = name;
+      cell.className = head.className;
+      // Stands beside the cell where there is no room for columns.
+      cell.dataset.label = head.textContent;
       // Foreign text may run from right to left.
       cell.dir = "auto";
       row.append(cell);
