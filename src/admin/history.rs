@@ -13,7 +13,7 @@ use crate::telemetry::Totals;
 /// Seconds that are remembered.
 const SECONDS_MAX: usize = 120;
 
-/// Seconds without a job after which it is quiet.
+/// Seconds without a job after which it is quiet; those of the page's rate, so that no jobs flow at a rate of 0.
 const QUIET_SECONDS: usize = 5;
 
 /// Per second, oldest first.
@@ -66,6 +66,15 @@ impl History {
     pub(super) fn is_quiet(&self) -> bool {
         let mut latest = self.received.iter().rev().take(QUIET_SECONDS);
         latest.all(|count| *count == 0)
+    }
+
+    /// A second in which a job came.
+    #[cfg(test)]
+    pub(super) fn receiving() -> Self {
+        Self {
+            received: VecDeque::from([1]),
+            ..Self::default()
+        }
     }
 
     /// A second with so many outcomes.

@@ -185,6 +185,7 @@ impl<'a> Status<'a> {
             reasons: &readiness.reasons,
             dry_run: identity.dry_run,
             held: engine.held,
+            jobs_ready,
             history: &history,
         });
         Self {

@@ -38,6 +38,8 @@ pub(super) struct Facts<'a> {
     pub(super) dry_run: bool,
     /// Jobs held.
     pub(super) held: usize,
+    /// Jobs that wait in RabbitMQ, if it says so.
+    pub(super) jobs_ready: Option<u64>,
     pub(super) history: &'a History,
 }
 
@@ -59,11 +61,11 @@ impl Verdict {
                     words,
                 };
             }
+            Some([]) if !facts.history.is_quiet() => (State::Good, "All is well; jobs flow"),
+            Some([]) if facts.held > 0 => (State::Good, "All is well; what is held goes on"),
+            Some([]) if facts.jobs_ready == Some(0) => (State::Good, "All is well; nothing to do"),
             // True of a standby as well, while another worker does the work.
-            Some([]) if facts.held == 0 && facts.history.is_quiet() => {
-                (State::Good, "All is well; no jobs come here just now")
-            }
-            Some([]) => (State::Good, "All is well; jobs flow"),
+            Some([]) => (State::Good, "All is well; no jobs come here just now"),
         };
         let words = words.to_owned();
         Self { state, words }
@@ -104,6 +106,7 @@ mod tests {
             reasons: &reasons,
             dry_run: false,
             held: 0,
+            jobs_ready: None,
             history: &history,
         };
         change(&mut facts);
@@ -119,6 +122,7 @@ mod tests {
         let stalled = |facts: &mut Facts<'_>| facts.stalled = true;
         let dry_run = |facts: &mut Facts<'_>| facts.dry_run = true;
         let busy = |facts: &mut Facts<'_>| facts.held = 1;
+        let idle = |facts: &mut Facts<'_>| facts.jobs_ready = Some(0);
         check((&[Paused], 10), stalled, (Bad, "Stuck: to be restarted"));
         check((&[BreakerOpen, Paused], 10), dry_run, (Bad, "In trouble"));
         check((&[Paused, Draining], 10), dry_run, (Warn, "Stopping"));
@@ -129,8 +133,25 @@ mod tests {
         check((&[], 9), busy, (Warn, words));
         let words = "Works, but 1 of 10 agents failed lately";
         check((&[], 1), as_is, (Warn, words));
-        check((&[], 0), busy, (Good, "All is well; jobs flow"));
+        let words = "All is well; what is held goes on";
+        check((&[], 0), busy, (Good, words));
+        let words = "All is well; nothing to do";
+        check((&[], 0), idle, (Good, words));
         let words = "All is well; no jobs come here just now";
         check((&[], 0), as_is, (Good, words));
+    }
+
+    #[test]
+    fn jobs_flow_while_some_come() {
+        let history = History::receiving();
+        let facts = Facts {
+            stalled: false,
+            reasons: &[],
+            dry_run: false,
+            held: 0,
+            jobs_ready: Some(0),
+            history: &history,
+        };
+        assert_eq!(Verdict::of(facts).words, "All is well; jobs flow");
     }
 }

@@ -53,7 +53,7 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         return;
     };
     browser
-        .shows("verdict", "All is well; no jobs come here just now")
+        .shows("verdict", "All is well; nothing to do")
         .await;
     browser.ask("window.loadedOnce = true").await;
 

@@ -1,7 +1,7 @@
 // Numbers and times in words.
 
-/** Seconds that a rate is the mean of. */
-const RATE_SECONDS = 3;
+/** Seconds that a rate is the mean of; after as many without a job the verdict says no more that jobs flow. */
+const RATE_SECONDS = 5;
 
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });

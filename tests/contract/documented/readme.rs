@@ -40,7 +40,9 @@ async fn the_status_in_the_middle_of_a_shift_end_is_the_one_in_the_readme() {
     const QUEUES: [&str; 5] = ["10000", "10001", "10002", "10003", "10004"];
     let mut stage = stage().await;
     let worker = stage.worker().set("worker.name", "callcentre-1");
-    let worker = worker.set("pbx.timeout", "5m").start().await;
+    let worker = worker.set("pbx.timeout", "5m");
+    // RabbitMQ is asked four times in that time how its queues stand.
+    let worker = worker.set("watchdog.patience", "4s").start().await;
     let locked = refusal(&json!({"agent": "1"}), "Extension locked by administrator");
     stage.faults(json!([locked]));
     for queue in QUEUES {
