@@ -60,6 +60,15 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
+impl Now {
+    /// What the wall clock says when so much has passed since the worker's start; now, if it has already.
+    pub fn wall_at(self, elapsed: Duration) -> Timestamp {
+        let ahead = elapsed.saturating_sub(self.elapsed).as_millis();
+        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
+        Timestamp(self.wall.0.saturating_add(ahead))
+    }
+}
+
 /// What the engine is told of the settings (CONTRACT §7).
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -317,6 +326,8 @@ pub struct Snapshot {
     pub held: usize,
     /// Why the breaker is open; `None` while it is closed.
     pub breaker_open: Option<Arc<str>>,
+    /// When the open breaker lets the next call try the PBX; `None` while it is closed, and once it does.
+    pub next_probe: Option<Duration>,
     /// Outcomes and dead letters that no queue took and that are held for another try.
     pub unroutable: usize,
     /// Outcomes and dead letters that were published and not yet answered.
@@ -461,6 +472,7 @@ impl Engine {
         Snapshot {
             held: self.acks.len(),
             breaker_open: self.breaker.reason().cloned(),
+            next_probe: self.breaker.deadline(),
             unroutable: self.telling.unroutable(),
             publishing: self.telling.under_way(),
             calls_in_flight: self.in_flight.len(),

@@ -495,6 +495,12 @@ impl Worker {
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
         self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
         self.published.dead_ready = self.pulse.as_ref().and_then(|pulse| pulse.dead);
+        let now = self.parts.clock.now();
+        let ready = self.published.reasons().is_empty();
+        let since = self.published.not_ready_since.unwrap_or(now.wall);
+        self.published.not_ready_since = Some(since).filter(|_| !ready);
+        let next_probe = self.published.engine.next_probe;
+        self.published.next_probe = next_probe.map(|at| now.wall_at(at));
         self.parts.health.publish(self.published.clone());
     }
 

@@ -225,10 +225,14 @@ const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
 /// The outcome of a pause that the PBX refused in these words.
 fn rejected(text: &str) -> Arc<Outcome> {
+    rejected_on("10000", text)
+}
+
+fn rejected_on(queue: &str, text: &str) -> Arc<Outcome> {
     let head = JobHead {
         id: JobId::parse("shift").unwrap(),
         action: Action::Pause,
-        queue: PbxQueue::parse("10000").unwrap(),
+        queue: PbxQueue::parse(queue).unwrap(),
         requested_at: None,
         expires_at: None,
         received_at: NOW,
@@ -429,6 +433,8 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         queues: vec![row],
         jobs_ready: Some(9),
         dead_ready: Some(7),
+        not_ready_since: Some(NOW),
+        next_probe: Some(Timestamp(NOW.0 + 5000)),
     });
     world.health.beat(Duration::from_secs(90));
     world.health.error(NOW, "the PBX says 401 Unauthorized");
@@ -442,9 +448,9 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         "worker": "w-1", "pbx": "default", "version": env!("CARGO_PKG_VERSION"), "uptime_seconds": null,
         "dry_run": false, "verdict": {"state": "bad", "words": "In trouble"}, "ready": false,
         "reasons": [{"code": "breaker_open", "message": "no calls are made, the PBX fails: 401 Unauthorized"}],
-        "stalled": null,
+        "not_ready_since": "2026-11-18T11:06:40.000Z", "stalled": null,
         "broker": {"connected": true, "subscribed": true, "reconnects": 1},
-        "breaker": {"open": true, "reason": "401 Unauthorized"},
+        "breaker": {"open": true, "reason": "401 Unauthorized", "next_probe": "2026-11-18T11:06:45.000Z"},
         "jobs_ready": 9, "dead": {"queue": "clockout.dead", "ready": 7},
         "held": 6, "calls_in_flight": 1, "paused": false, "actions": false,
         "queues": [{"queue": "0100", "waiting": 3, "in_flight": 2, "retrying": 1}],
@@ -469,6 +475,20 @@ async fn status_tells_what_is_held_and_what_went_wrong() {
         "last_errors": [{"at": "2026-11-18T11:06:40.000Z", "message": "the PBX says 401 Unauthorized"}],
     });
     assert_eq!(status, expected);
+}
+
+#[tokio::test]
+async fn failures_that_are_alike_are_one_on_whichever_queues() {
+    let world = World::new().await;
+    for queue in ["10000", "10100", "10200"] {
+        let outcome = rejected_on(queue, "No such agent");
+        world.health.recent.told_of(&outcome);
+    }
+    let status = world.get("/status").await.json();
+    let failures = status["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0]["count"], 3);
+    assert_eq!(failures[0]["queue"], "10200", "of the latest");
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ pub struct Snapshot {
     pub jobs_ready: Option<u64>,
     /// Dead letters that wait there, likewise.
     pub dead_ready: Option<u32>,
+    /// Since when there have been reasons why it is not ready; `None` while it is.
+    pub not_ready_since: Option<Timestamp>,
+    /// When the next call tries a PBX that fails, if that is known.
+    pub next_probe: Option<Timestamp>,
 }
 
 /// Why a worker is not ready.

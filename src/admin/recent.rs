@@ -34,10 +34,10 @@ pub(super) struct Call {
     pub(super) message: Option<Arc<str>>,
 }
 
-/// Outcomes that are failures and are alike.
+/// Outcomes that are failures and are alike, on whichever PBX queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// Of the latest of them.
+    /// Of the latest of them, like the queue.
     pub(super) at: Timestamp,
     pub(super) action: Option<Action>,
     pub(super) queue: Option<PbxQueue>,
@@ -63,7 +63,7 @@ impl Failure {
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        let kind = |failure: &Self| (failure.action, failure.queue, failure.code);
+        let kind = |failure: &Self| (failure.action, failure.code);
         kind(self) == kind(other) && self.message == other.message
     }
 }

@@ -71,6 +71,7 @@ pub(super) struct Status<'a> {
     verdict: Verdict,
     #[serde(flatten)]
     readiness: Readiness,
+    not_ready_since: Option<String>,
     /// Why `/livez` is red.
     stalled: Option<String>,
     broker: BrokerStatus,
@@ -113,6 +114,7 @@ struct BrokerStatus {
 struct BreakerStatus {
     open: bool,
     reason: Option<String>,
+    next_probe: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,6 +149,7 @@ struct BatchStatus {
 struct FailureStatus {
     at: String,
     action: Option<&'static str>,
+    /// Of the latest of them.
     queue: Option<String>,
     status: &'static str,
     code: &'static str,
@@ -178,6 +181,8 @@ impl<'a> Status<'a> {
             queues,
             jobs_ready,
             dead_ready,
+            not_ready_since,
+            next_probe,
         } = snapshot;
         let stalled = health.lifeless();
         let verdict = Verdict::of(Facts {
@@ -196,6 +201,7 @@ impl<'a> Status<'a> {
             dry_run: identity.dry_run,
             verdict,
             readiness,
+            not_ready_since: not_ready_since.map(rfc3339),
             stalled,
             broker: BrokerStatus {
                 connected: broker.connected,
@@ -205,6 +211,7 @@ impl<'a> Status<'a> {
             breaker: BreakerStatus {
                 open: engine.breaker_open.is_some(),
                 reason: engine.breaker_open.as_deref().map(str::to_owned),
+                next_probe: next_probe.map(rfc3339),
             },
             jobs_ready,
             dead: DeadStatus {

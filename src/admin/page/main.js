@@ -25,9 +25,24 @@ const TROUBLE = {
 };
 
 /** Is it green, and if not, why? The first thing to know. */
-function showVerdict({ verdict: { state, words }, reasons, stalled }) {
+function showVerdict({ verdict: { state, words }, reasons, stalled, not_ready_since, breaker }) {
   const why = reasons.map(({ message }) => message);
   verdict(state, words, stalled === null ? why : [stalled, ...why]);
+  const when = [];
+  if (state === "bad" && not_ready_since !== null) {
+    when.push(`since ${clock(not_ready_since)}`);
+  }
+  if (breaker.next_probe !== null) {
+    when.push(`next probe of the PBX at ${clock(breaker.next_probe)}`);
+  }
+  showWhen(when);
+}
+
+/** Is not read out: of an outage the next probe is always another. */
+function showWhen(when) {
+  const line = place("verdict-when");
+  line.hidden = when.length === 0;
+  say(line, when.join("; "));
 }
 
 function verdict(state, word, why) {
@@ -179,19 +194,25 @@ function showTables({ batches, failures, last_errors }) {
   );
   rows.failures.show(
     failures.map(({ at, count, action, queue, status, code, message }) => ({
-      key: JSON.stringify([action, queue, code, message]),
+      key: JSON.stringify([action, code, message]),
       cells: [
         clock(at),
         message ?? "–",
-        action === null ? "not readable" : `${action} on ${queue ?? "no queue"}`,
+        action === null ? "not readable" : `${action}${count > 1 ? ", last" : ""} on ${queue ?? "no queue"}`,
         { text: `${status}: ${code}`, tone: "bad" },
         number(count),
       ],
     })),
   );
+  const others = last_errors.filter(({ message }) => !batches.some((batch) => tellsOf(message, batch)));
   rows.errors.show(
-    last_errors.toReversed().map(({ at, message }) => ({ key: `${at} ${message}`, cells: [clock(at), message] })),
+    others.toReversed().map(({ at, message }) => ({ key: `${at} ${message}`, cells: [clock(at), message] })),
   );
+}
+
+/** Whether the error is that batch's, which has a row of its own. */
+function tellsOf(error, { queue, action, message }) {
+  return message !== null && error.startsWith(`${action} on queue ${queue}: `) && error.endsWith(`: ${message}`);
 }
 
 function result({ result, done, agents }) {
@@ -214,6 +235,7 @@ function show(status) {
 
 function showSilence(last, refusal) {
   document.body.classList.add("stale");
+  showWhen([]);
   const why = refusal === null ? [] : [`the worker says: ${refusal}`];
   if (last === null) {
     verdict("lost", "No word from the worker yet", why);

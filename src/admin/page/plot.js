@@ -1,10 +1,12 @@
-// The plot of jobs and outcomes per second: two lines over the last two minutes.
+// The plot of jobs and outcomes per second: two lines over the last two minutes, or over what there is of them yet.
 
-import { perSecond } from "./words.js";
+import { perSecond, seconds } from "./words.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
-const SECONDS = 120;
+
+/** Seconds that the plot shows at least, so that a young one does not leap. */
+const SECONDS_MIN = 10;
 
 /** Numbers that a scale may end with, up to a power of ten. */
 const ROUND = [1, 2, 5, 10];
@@ -16,9 +18,9 @@ export function top(most) {
 }
 
 /** The path of a line through a count per second, the latest at the right. */
-function line(counts, scale) {
-  const points = counts.slice(-SECONDS).map((count, index, shown) => {
-    const x = WIDTH - ((shown.length - 1 - index) * WIDTH) / (SECONDS - 1);
+function line(counts, scale, shown) {
+  const points = counts.map((count, index) => {
+    const x = WIDTH - ((counts.length - 1 - index) * WIDTH) / (shown - 1);
     const y = HEIGHT - (count / scale) * (HEIGHT - 4) - 1;
     return `${x.toFixed(1)} ${y.toFixed(1)}`;
   });
@@ -29,9 +31,11 @@ function line(counts, scale) {
 export function plot({ received, outcomes }) {
   const most = Math.max(0, ...received, ...outcomes);
   const scale = top(most);
-  document.getElementById("plot-received").setAttribute("d", line(received, scale));
-  document.getElementById("plot-outcomes").setAttribute("d", line(outcomes, scale));
+  const shown = Math.max(received.length, SECONDS_MIN);
+  document.getElementById("plot-received").setAttribute("d", line(received, scale, shown));
+  document.getElementById("plot-outcomes").setAttribute("d", line(outcomes, scale, shown));
   document.getElementById("plot-top").textContent = `${scale} per second`;
+  document.getElementById("plot-from").textContent = `${seconds(shown)} ago`;
   const label =
     `Jobs consumed: ${perSecond(received)} per second now, at most ${Math.max(0, ...received)}. ` +
     `Outcomes: ${perSecond(outcomes)} per second now, at most ${Math.max(0, ...outcomes)}.`;

@@ -77,6 +77,9 @@ fn failures(report: &Report) -> Table<5> {
     let mut table = Table::new(["last failed", "times", "job", "code", "message"]);
     for failure in &report.failures {
         let job = match (&failure.action, &failure.queue) {
+            (Some(action), Some(queue)) if failure.count > 1 => {
+                format!("{action}, last on {queue}")
+            }
             (Some(action), Some(queue)) => format!("{action} on {queue}"),
             _ => "not readable".to_owned(),
         };
@@ -118,8 +121,8 @@ mod tests {
         let error = |_: usize| json!({"at": AT, "message": "the PBX cannot be reached"});
         let status = json!({
             "worker": "w-1", "pbx": "default", "version": "0.1.0", "uptime_seconds": 6, "dry_run": false,
-            "verdict": {"state": "good", "words": "All is well; jobs flow"}, "reasons": [], "stalled": null,
-            "broker": {"connected": true, "subscribed": true, "reconnects": 0}, "breaker": {"reason": null},
+            "verdict": {"state": "good", "words": "All is well; jobs flow"}, "reasons": [], "not_ready_since": null, "stalled": null,
+            "broker": {"connected": true, "subscribed": true, "reconnects": 0}, "breaker": {"reason": null, "next_probe": null},
             "jobs_ready": 0, "dead": {"queue": "clockout.dead", "ready": 0}, "held": queues, "calls_in_flight": 0,
             "queues": (0..queues).map(queue).collect::<Vec<_>>(),
             "totals": {"outcomes": {}, "dead_letters": 0}, "history": {"received": [], "outcomes": []},

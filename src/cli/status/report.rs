@@ -22,6 +22,7 @@ pub(super) struct Report {
     dry_run: bool,
     verdict: Verdict,
     reasons: Vec<Reason>,
+    not_ready_since: Option<String>,
     stalled: Option<String>,
     broker: Broker,
     breaker: Breaker,
@@ -77,6 +78,7 @@ struct Broker {
 #[derive(Debug, Deserialize)]
 struct Breaker {
     reason: Option<String>,
+    next_probe: Option<String>,
 }
 
 /// The queue of dead letters, and how many wait there.
@@ -148,10 +150,10 @@ impl Report {
         } else {
             ""
         };
-        let Verdict { state, words } = &self.verdict;
+        let state = self.verdict.state;
         let mut lines = vec![
             format!("clockout {version}, {worker}, PBX {pbx}{dry_run}, up {uptime:#}"),
-            painted(terminal::printable(words), state.tone()),
+            painted(self.words(), state.tone()),
         ];
         let why = self.reasons.iter().map(|reason| &reason.message);
         let why = self.stalled.iter().chain(why);
@@ -170,6 +172,17 @@ impl Report {
         line("outcomes", &self.outcomes());
         line("dead", &self.dead());
         lines.join("\n") + "\n"
+    }
+
+    /// Of an outage also since when.
+    fn words(&self) -> String {
+        let words = terminal::printable(&self.verdict.words);
+        match &self.not_ready_since {
+            Some(since) if self.verdict.state == State::Bad => {
+                format!("{words} since {}", terminal::printable(since))
+            }
+            _ => words,
+        }
     }
 
     fn broker(&self) -> String {
@@ -202,7 +215,14 @@ impl Report {
             None => painted("closed, calls are made", Tone::Good),
             Some(why) => {
                 let why = terminal::printable(why);
-                painted(format_args!("open, no calls are made: {why}"), Tone::Bad)
+                let next = match &self.breaker.next_probe {
+                    Some(at) => format!("; next probe at {}", terminal::printable(at)),
+                    None => String::new(),
+                };
+                painted(
+                    format_args!("open, no calls are made: {why}{next}"),
+                    Tone::Bad,
+                )
             }
         }
     }
@@ -259,5 +279,26 @@ mod tests {
         assert!((rate(&[1, 2]) - 1.5).abs() < f64::EPSILON);
         let counts: Vec<u64> = (0..20).map(|n| if n < 10 { 1000 } else { 7 }).collect();
         assert!((rate(&counts) - 7.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn an_outage_says_since_when_and_when_the_next_probe_is_due() {
+        let at = "2026-11-22T20:14:09.131Z";
+        let status = serde_json::json!({
+            "worker": "w-1", "pbx": "default", "version": "0.1.0", "uptime_seconds": 6, "dry_run": false,
+            "verdict": {"state": "bad", "words": "In trouble"}, "reasons": [], "not_ready_since": at,
+            "stalled": null, "broker": {"connected": true, "subscribed": false, "reconnects": 0},
+            "breaker": {"reason": "HTTP 503", "next_probe": at}, "jobs_ready": 0,
+            "dead": {"queue": "clockout.dead", "ready": null}, "held": 0, "calls_in_flight": 0, "queues": [],
+            "totals": {"outcomes": {}, "dead_letters": 0}, "history": {"received": [], "outcomes": []},
+            "failures": [], "last_errors": [],
+        });
+        let head = Report::read(&status.to_string()).unwrap().head();
+        for expected in [
+            "In trouble since 2026-11-22T20:14:09.131Z",
+            "open, no calls are made: HTTP 503; next probe at 2026-11-22T20:14:09.131Z",
+        ] {
+            assert!(head.contains(expected), "{head}");
+        }
     }
 }
