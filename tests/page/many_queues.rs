@@ -5,6 +5,20 @@ use crate::played::Played;
 
 const QUEUES: usize = 1000;
 const ROWS: &str = "document.querySelectorAll('#queues tr').length";
+const FIRST: &str = "document.querySelector('#queues th').textContent";
+
+/// Counts from here on what changes in the table, and knows the rows that it has now.
+const WATCH: &str = "(window.touched = 0, window.known = new Set(document.querySelectorAll('#queues tr')), \
+                     new MutationObserver((records) => (window.touched += records.length)).observe(\
+                     document.getElementById('queues'), \
+                     {subtree: true, childList: true, characterData: true, attributes: true}))";
+/// How much that was since it was asked last.
+const TOUCHED: &str = "[window.touched, window.touched = 0][0]";
+const REBUILT: &str = "Array.from(document.querySelectorAll('#queues tr')).filter((row) => !window.known.has(row)).length";
+
+async fn count(browser: &Browser, what: &str) -> u64 {
+    browser.ask(what).await.as_u64().unwrap()
+}
 
 #[tokio::test]
 async fn a_thousand_queues_do_not_slow_the_page_down() {
@@ -17,20 +31,14 @@ async fn a_thousand_queues_do_not_slow_the_page_down() {
         .shows("queues-shown", "the busiest 50 of 1,000 queues")
         .await;
     assert_eq!(browser.ask(ROWS).await, 50);
-    let first = "document.querySelector('#queues th').textContent";
-    assert_eq!(browser.ask(first).await, "1000");
+    assert_eq!(browser.ask(FIRST).await, "1000");
 
     // One queue gets busier: what is written anew is that row, and what changes each second anyway.
-    browser
-        .ask(
-            "(window.touched = 0, new MutationObserver((records) => (window.touched += records.length)).observe(\
-             document.getElementById('queues'), {subtree: true, childList: true, characterData: true, attributes: true}))",
-        )
-        .await;
+    browser.ask(WATCH).await;
     played.holds((1..=QUEUES).map(|number| number + usize::from(number == QUEUES)));
     let waiting = "document.querySelector('#queues td').textContent";
     browser.comes(&format!("{waiting} === '1,001'")).await;
-    let touched = browser.ask("window.touched").await.as_u64().unwrap();
+    let touched = count(&browser, TOUCHED).await;
     assert!(
         (1..=2).contains(&touched),
         "{touched} changes for one number"
@@ -41,6 +49,31 @@ async fn a_thousand_queues_do_not_slow_the_page_down() {
         .await;
     browser.press("77").await;
     browser.comes(&format!("{ROWS} === 19")).await;
+}
+
+#[tokio::test]
+async fn a_shift_end_on_a_thousand_queues_touches_only_the_rows_that_are_shown() {
+    let played = Played::start().await;
+    played.holds(1..=QUEUES);
+    let Some(browser) = Browser::open(&played.url()).await else {
+        return;
+    };
+    browser.comes(&format!("{ROWS} === 50")).await;
+    browser.ask(WATCH).await;
+    // All queues get busier, and each of the busiest shows it by one number.
+    for round in 1..=3 {
+        played.holds((1..=QUEUES).map(|number| number + round));
+        let waiting = "document.querySelector('#queues td').textContent";
+        browser.comes(&format!("{waiting} === '1,00{round}'")).await;
+        assert_eq!(count(&browser, TOUCHED).await, 50);
+        assert_eq!(count(&browser, REBUILT).await, 0);
+    }
+    // Others are the busiest now: as many rows leave and come as are shown.
+    played.holds((1..=QUEUES).rev());
+    browser.comes(&format!("{FIRST} === '1'")).await;
+    assert_eq!(count(&browser, TOUCHED).await, 100);
+    assert_eq!(count(&browser, REBUILT).await, 50);
+    assert_eq!(browser.ask(ROWS).await, 50);
 }
 
 #[tokio::test]
