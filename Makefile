@@ -39,8 +39,8 @@ schemas: ## Write docs/schemas anew
 pictures: ## Take pictures of the page, light and dark, wide and narrow, into target/pictures; some go into docs/page
 	@scripts/ensure cc broker browser
 	@mkdir -p target/pictures
-	CLOCKOUT_PICTURES=$(CURDIR)/target/pictures cargo test --test page the_page_shows
-	cp target/pictures/{shift-end-light-1280,outage-dark-1280,shift-end-dark-390}.png docs/page/
+	CLOCKOUT_PICTURES=$(CURDIR)/target/pictures cargo test --test page -- the_page_shows on_the_page
+	cp target/pictures/{shift-end-light-1280,outage-dark-1280,shift-end-dark-390,paused-light-1280}.png docs/page/
 
 .PHONY: check
 check: ## Check format, lints, documentation, dependencies and what a job costs the engine

@@ -21,7 +21,8 @@ fn pause(queue: &str) -> Value {
 #[tokio::test]
 async fn whoever_knows_the_token_pauses_and_resumes_the_worker_on_the_page() {
     let mut stage = stage().await;
-    let worker = with_actions(&stage).start().await;
+    let worker = with_actions(&stage).set("worker.name", "clockout-1");
+    let worker = worker.start().await;
     let Some(browser) = Browser::open(&worker.url()).await else {
         return;
     };
