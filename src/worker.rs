@@ -127,7 +127,7 @@ struct Worker {
     /// The call that each task makes: all that is left of one that panicked.
     called: HashMap<task::Id, Arc<Batch>>,
     /// At most one, as the engine asks again only when it knows.
-    asks: JoinSet<Result<(), Trouble>>,
+    asks: JoinSet<Option<Trouble>>,
     connection: admin::Broker,
     epoch: Option<Epoch>,
     watchdog: Watchdog,
@@ -240,7 +240,8 @@ impl Worker {
                 }
                 Effect::Ask { action } => {
                     let pbx = self.parts.pbx.clone();
-                    self.asks.spawn(async move { pbx.probe(action).await });
+                    self.asks
+                        .spawn(async move { pbx.probe(action).await.err() });
                 }
                 Effect::LetGo => self.outbox.let_go(),
                 Effect::Tell { tell, outcome } => {
@@ -404,8 +405,8 @@ impl Worker {
         self.step(Event::CallDone { call, result });
     }
 
-    fn asked(&mut self, asked: Result<Result<(), Trouble>, JoinError>) {
-        let trouble = asked.ok().and_then(Result::err);
+    fn asked(&mut self, asked: Result<Option<Trouble>, JoinError>) {
+        let trouble = asked.ok().flatten();
         let away = trouble.filter(Trouble::meets_every_call);
         let away = away.map(|trouble| trouble.to_string().into());
         self.step(Event::Asked { away });

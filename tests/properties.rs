@@ -170,12 +170,22 @@ impl Run {
             Line::Answer(answer) => self.answer(*answer),
             Line::Flush { queue } => self.flush(*queue),
             Line::LoseChannel => {
-                self.step(Event::ChannelLost { epoch: self.epoch });
-                self.epoch = Epoch(self.epoch.0 + 1);
-                for job in std::mem::take(&mut self.held).into_values() {
-                    self.deliver(job, true);
-                }
+                let held = self.lose_session();
+                self.deliver_again(held);
             }
+        }
+    }
+
+    /// Ends the session. What was held went back.
+    fn lose_session(&mut self) -> Vec<Arc<Job>> {
+        self.step(Event::ChannelLost { epoch: self.epoch });
+        self.epoch = Epoch(self.epoch.0 + 1);
+        std::mem::take(&mut self.held).into_values().collect()
+    }
+
+    fn deliver_again(&mut self, jobs: Vec<Arc<Job>>) {
+        for job in jobs {
+            self.deliver(job, true);
         }
     }
 
@@ -662,9 +672,7 @@ fn in_a_long_outage_what_is_held_goes_back_once_and_nothing_is_taken_until_the_p
     run.wait(minute);
     assert_eq!((run.let_go, run.held.len()), (1, 1));
     run.end_calls(fault);
-    run.step(Event::ChannelLost { epoch: run.epoch });
-    run.epoch = Epoch(2);
-    let held = std::mem::take(&mut run.held);
+    let held = run.lose_session();
     for asks in 1..=60 {
         run.wait(minute);
         assert_eq!((run.asks, run.intake_open), (asks, false));
@@ -675,7 +683,7 @@ fn in_a_long_outage_what_is_held_goes_back_once_and_nothing_is_taken_until_the_p
     run.step(Event::Asked { away: None });
     assert!(run.intake_open, "a job can tell");
     let calls = run.calls.len();
-    held.into_values().for_each(|job| run.deliver(job, true));
+    run.deliver_again(held);
     assert_eq!(run.calls.len(), calls + 1, "as a probe, at once");
     run.answer(Answer::Done);
     assert_eq!((run.let_go, run.acknowledged), (1, 1));
@@ -699,8 +707,7 @@ fn what_went_back_in_a_long_outage_is_taken_again_to_be_told_that_it_has_expired
         refuse(&mut run);
         run.wait(minute);
     }
-    run.step(Event::ChannelLost { epoch: run.epoch });
-    run.epoch = Epoch(2);
+    let held = run.lose_session();
     for _ in 20..24 {
         refuse(&mut run);
         run.wait(minute);
@@ -709,8 +716,7 @@ fn what_went_back_in_a_long_outage_is_taken_again_to_be_told_that_it_has_expired
     refuse(&mut run);
     run.wait(2 * minute);
     assert!(run.intake_open);
-    let held = std::mem::take(&mut run.held);
-    held.into_values().for_each(|job| run.deliver(job, true));
+    run.deliver_again(held);
     let told: Vec<Code> = run.told.iter().map(|told| told.conclusion.code).collect();
     assert_eq!((told, run.acknowledged), (vec![Code::Expired], 1));
 }

@@ -96,12 +96,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
         failures: Vec::new(),
     };
     for part in parts {
-        let rounds = if arguments.quick {
-            arguments.rounds
-        } else {
-            arguments.rounds.min(part.rounds_max())
-        };
-        for round in 1..=rounds {
+        for round in 1..=part.rounds(arguments.rounds, arguments.quick) {
             let mut cases = part.cases(arguments.quick);
             cases.retain(|case| {
                 arguments.who.is_empty()
@@ -164,17 +159,13 @@ impl Part {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Most rounds at full size. A million waiting jobs take a quarter of an hour, and are to show whether memory is bounded
-    /// and whether others are held up, which no noise hides.
-    fn rounds_max(self) -> u32 {
-        match self {
-            Self::Overload => 1,
-            Self::Drain
-            | Self::Latency
-            | Self::ShiftEnd
-            | Self::Growth
-            | Self::StartUp
-            | Self::Curves => u32::MAX,
+    /// A million waiting jobs take a quarter of an hour, and are to show whether memory is bounded and whether others are held
+    /// up, which no noise hides: so one round of them is enough.
+    fn rounds(self, asked: u32, quick: bool) -> u32 {
+        if self == Self::Overload && !quick {
+            1
+        } else {
+            asked
         }
     }
 

@@ -86,19 +86,16 @@ impl Engine {
         let Some(call) = self.outage.asking.take() else {
             return;
         };
-        match away {
-            Some(message) => {
-                let failure = Failure {
-                    meets: Meets::All,
-                    message,
-                    retry_after: None,
-                };
-                self.breaker.failed(self.now, call, &failure);
-            }
-            None => {
-                self.outage.wake();
-                self.breaker.let_another_probe(call);
-            }
+        if let Some(message) = away {
+            let failure = Failure {
+                meets: Meets::All,
+                message,
+                retry_after: None,
+            };
+            self.breaker.failed(self.now, call, &failure);
+        } else {
+            self.outage.wake();
+            self.breaker.let_another_probe(call);
         }
     }
 }

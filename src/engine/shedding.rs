@@ -50,13 +50,11 @@ impl Failing {
         self.0.clear();
     }
 
-    /// Those that have been failing for so long, and why.
-    fn for_as_long_as(&self, time: Duration, now: Duration) -> Vec<(LaneId, Arc<str>)> {
+    /// Those that have been failing for so long.
+    fn for_as_long_as(&self, time: Duration, now: Duration) -> Vec<LaneId> {
         let long = |streak: &Streak| streak.since.saturating_add(time) <= now;
         let streaks = self.0.iter().filter(|(_, streak)| long(streak));
-        streaks
-            .map(|(id, streak)| (*id, Arc::clone(&streak.message)))
-            .collect()
+        streaks.map(|(id, _)| *id).collect()
     }
 }
 
@@ -74,13 +72,14 @@ impl Engine {
         }
         let patience = self.settings.breaker.cooldown_max;
         let most = held_max(self.settings.prefetch, self.settings.max_agents);
-        for (id, why) in self.failing.for_as_long_as(patience, now.elapsed) {
-            let Some(slot) = self.lanes.get_mut(id) else {
+        for id in self.failing.for_as_long_as(patience, now.elapsed) {
+            let (Some(slot), Some(streak)) = (self.lanes.get_mut(id), self.failing.0.get(&id))
+            else {
                 continue;
             };
             let message = format!(
-                "given up: calls for PBX queue {} keep failing ({why}) while others are answered, and more of its jobs wait than may",
-                slot.lane.queue
+                "given up: calls for PBX queue {} keep failing ({}) while others are answered, and more of its jobs wait than may",
+                slot.lane.queue, streak.message
             );
             let mut leavers = Leavers::default();
             slot.lane

@@ -141,12 +141,9 @@ fn refuse_age_within_linger(
     raw: &Raw,
     check: &mut Check,
 ) {
-    if max_age.is_some_and(|age| age <= linger) {
-        let wrong = format_args!(
-            "is {}, not longer than batch.linger",
-            shown(&raw.jobs.max_age)
-        );
-        let expected = format_args!("longer than {}, or \"0s\"", shown(&raw.batch.linger));
+    if max_age.is_some_and(|age| age < linger) {
+        let wrong = format_args!("is {}, shorter than batch.linger", shown(&raw.jobs.max_age));
+        let expected = format_args!("at least {}, or \"0s\"", shown(&raw.batch.linger));
         check.refuse("jobs.max_age", wrong, expected);
     }
 }

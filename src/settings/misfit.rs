@@ -10,6 +10,7 @@ const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
 
 impl Settings {
     /// What does not fit, what comes of it and what to do about it; one text each.
+    #[expect(clippy::too_many_lines, reason = "a table, a row each")]
     pub fn misfits(&self) -> Vec<&'static str> {
         let Self { pbx, engine, .. } = self;
         let attempts = engine.retry.attempts_max.get();
@@ -34,10 +35,16 @@ impl Settings {
                  leave, and counts a delivery of each: make it shorter",
             ),
             (
-                pbx.timeout * attempts + engine.retry.longest_waits() >= CONSUMER_TIMEOUT,
+                pbx.timeout.saturating_mul(attempts) + engine.retry.longest_waits()
+                    >= CONSUMER_TIMEOUT,
                 "retry.attempts_max calls of pbx.timeout each and the waits between them can take as long as RabbitMQ's \
                  consumer timeout of half an hour, so RabbitMQ takes such jobs back, and counts a delivery of each: make it \
                  fewer, or the waits shorter",
+            ),
+            (
+                engine.breaker.hold_max >= CONSUMER_TIMEOUT,
+                "breaker.hold_max is as long as RabbitMQ's consumer timeout of half an hour, so in a long outage RabbitMQ takes jobs \
+                 back, again and again, and counts a delivery of each: make it shorter",
             ),
             (
                 self.jobs
@@ -140,6 +147,7 @@ mod tests {
             ("CLOCKOUT_BATCH_MAX_AGENTS", "4001", "batch.max_agents"),
             ("CLOCKOUT_BATCH_LINGER", "30m", "batch.linger"),
             ("CLOCKOUT_RETRY_ATTEMPTS_MAX", "120", "retry.attempts_max"),
+            ("CLOCKOUT_BREAKER_HOLD_MAX", "30m", "breaker.hold_max"),
             ("CLOCKOUT_JOBS_MAX_AGE", "5s", "jobs.max_age"),
             ("CLOCKOUT_BREAKER_FAILURES", "6", "retry.attempts_max"),
             ("CLOCKOUT_POLICY_ACTIONS", "", "policy.actions"),

@@ -289,7 +289,7 @@ fn each_value_out_of_range_is_a_problem_of_its_own() {
 #[test]
 fn an_age_within_which_no_batch_leaves_is_refused_by_both_names() {
     for (variable, value, age, linger) in [
-        ("CLOCKOUT_JOBS_MAX_AGE", "200ms", "200ms", "200ms"),
+        ("CLOCKOUT_JOBS_MAX_AGE", "199ms", "199ms", "200ms"),
         ("CLOCKOUT_BATCH_LINGER", "61m", "1h", "61m"),
     ] {
         let problems = load(&[URL, (variable, value)]).unwrap_err().to_string();
@@ -301,11 +301,11 @@ fn an_age_within_which_no_batch_leaves_is_refused_by_both_names() {
         assert_eq!(
             problems,
             format!(
-                "jobs.max_age{from} is {age:?}, not longer than batch.linger; expected longer than {linger:?}, or \"0s\""
+                "jobs.max_age{from} is {age:?}, shorter than batch.linger; expected at least {linger:?}, or \"0s\""
             )
         );
     }
-    for max_age in ["0s", "201ms"] {
+    for max_age in ["0s", "200ms"] {
         assert!(load(&[URL, ("CLOCKOUT_JOBS_MAX_AGE", max_age)]).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::support::{Stage, stage};
+use crate::support::{Stage, Worker, stage};
 
 const QUEUES: usize = 12;
 const AGENTS: usize = 40;
@@ -26,9 +26,8 @@ fn told(status: &str) -> String {
     format!("document.querySelector('[data-status={status}] dd').textContent")
 }
 
-#[tokio::test]
-async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload() {
-    let stage = stage().await;
+/// A worker with a slow PBX, at which one agent of each queue is no member and one queue is not known.
+async fn slow_worker(stage: &Stage) -> Worker {
     let slow = json!({"match": {}, "effect": {"latency": {"ms": 1500, "jitter_ms": 1000}}});
     let unknown = json!({
         "match": {"queue": "10300", "agent": "507"},
@@ -39,7 +38,7 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         "effect": {"item": {"fail": {"text": "Interface not found"}}}
     });
     stage.faults(json!([slow, unknown, odd]));
-    let worker = stage
+    stage
         .worker()
         .set("worker.name", "clockout-1")
         .set("batch.max_agents", "15")
@@ -48,7 +47,13 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         .set("breaker.cooldown", "500ms")
         .set("breaker.cooldown_max", "500ms")
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test]
+async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload() {
+    let stage = stage().await;
+    let worker = slow_worker(&stage).await;
     let Some(browser) = Browser::open(&worker.url()).await else {
         return;
     };

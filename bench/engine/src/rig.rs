@@ -94,6 +94,8 @@ impl Rig {
                 }
                 Effect::Settle { .. } => settled += 1,
                 Effect::Bury { .. }
+                | Effect::Ask { .. }
+                | Effect::LetGo
                 | Effect::Intake { .. }
                 | Effect::Count(_)
                 | Effect::Drained => {}

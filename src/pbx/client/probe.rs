@@ -73,6 +73,7 @@ impl Trouble {
     pub fn meets_every_call(&self) -> bool {
         match self {
             Self::Unreachable { .. }
+            | Self::Certificate { .. }
             | Self::Credentials { .. }
             | Self::Denied { .. }
             | Self::Unknown { .. }

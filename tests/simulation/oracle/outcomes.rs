@@ -117,11 +117,9 @@ fn may_end(moment: Moment<'_>, o: &Obligation, conclusion: &Conclusion, all: &Ob
 
 /// What is called no more may have been applied if a call is in doubt, and was not if none is.
 fn may_be_given_up(o: &Obligation, conclusion: &Conclusion) -> bool {
-    match conclusion.code {
-        Code::Exhausted => !o.saw_for_certain(Seen::Ambiguous),
-        Code::Ambiguous => o.saw(Seen::Ambiguous),
-        _ => false,
-    }
+    let not_applied = conclusion.code == Code::Exhausted && !o.saw_for_certain(Seen::Ambiguous);
+    let in_doubt = conclusion.code == Code::Ambiguous && o.saw(Seen::Ambiguous);
+    not_applied || in_doubt
 }
 
 /// The PBX refused it twice by name, or in its last attempt, or once as a batch of its own.
