@@ -81,10 +81,10 @@ pub enum Event {
     Delivered {
         deliveries: Vec<Incoming>,
     },
-    /// RabbitMQ sends no more of one of the jobs queues, as that queue's part of the prefetch is used up; or it does again. Only
-    /// where that is not the same as holding [`Settings::prefetch`] jobs.
+    /// RabbitMQ sends no more of one of several jobs queues, as its part of the prefetch, so many jobs, is used up; `None`: it does
+    /// again.
     UsedUp {
-        used_up: bool,
+        part: Option<usize>,
     },
     Told {
         results: Vec<(TellId, Published)>,

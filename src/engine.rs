@@ -162,14 +162,16 @@ pub enum Event {
     /// The answer to [`Effect::Ask`]. `away`: why the PBX takes no call at all; `None` if it may take some.
     Asked {
         away: Option<Arc<str>>,
+        retry_after: Option<Duration>,
     },
     /// The broker session ended: its tickets are void, and so is every publish not yet answered.
     ChannelLost {
         epoch: Epoch,
     },
-    /// Part of the prefetch is used up, so that no more comes of some jobs queue though less than all of it is held; or not any more.
+    /// So much is one jobs queue's part of the prefetch, and it is used up: no more comes of that queue, though less than all of it is
+    /// held. `None`: not any more.
     PartUsedUp {
-        used_up: bool,
+        part: Option<usize>,
     },
     /// A deadline of [`Engine::next_deadline`] has come.
     Tick,
@@ -287,7 +289,8 @@ pub struct Engine {
     /// When to look for expired jobs among those that wait.
     sweep_at: Option<Duration>,
     pressed: Option<Cause>,
-    part_used_up: bool,
+    /// The size of it.
+    part_used_up: Option<usize>,
     intake_open: bool,
     paused: bool,
     drain: Drain,
@@ -382,7 +385,7 @@ impl Engine {
             telling: Telling::new(settings.hold_unroutable),
             sweep_at: None,
             pressed: None,
-            part_used_up: false,
+            part_used_up: None,
             intake_open: true,
             paused: false,
             drain: Drain::Unasked,
@@ -416,12 +419,15 @@ impl Engine {
             Event::CallDone { call, result } => self.call_done(now, call, &result),
             Event::Told { tell, published } => self.told(now, tell, published),
             Event::Buried { ticket, published } => self.buried(now, ticket, published),
-            Event::Asked { away } => self.asked(away.as_ref()),
+            Event::Asked { away, retry_after } => self.asked(away.as_ref(), retry_after),
             Event::ChannelLost { epoch: _ } => self.void(now),
-            Event::PartUsedUp { used_up } => self.part_used_up = used_up,
+            Event::PartUsedUp { part } => self.part_used_up = part,
             Event::Tick => {}
             Event::Paused { paused } => self.paused = paused,
-            Event::BreakerClosed => self.breaker.close(),
+            Event::BreakerClosed => {
+                self.breaker.close();
+                self.failing.forgive_all();
+            }
             Event::Flushed { queue } => self.flush(now.elapsed, queue),
             Event::StopRequested => {
                 self.begin_drain();
@@ -479,6 +485,7 @@ impl Engine {
             forgotten: self.acks.len() > 0
                 && self.in_flight.is_empty()
                 && self.telling.len() == 0
+                && !self.outage.is_letting_go()
                 && self.next_move().is_none(),
             paused: self.paused,
             draining: self.is_draining(),
@@ -598,7 +605,7 @@ impl Engine {
     /// Looks whether more company can still come for what gathers; where it cannot, every lane is due.
     fn feel_pressure(&mut self, now: Now) {
         let all_used_up = self.acks.len() >= self.settings.prefetch.get() || !self.has_room();
-        let full = all_used_up || self.part_used_up;
+        let full = all_used_up || self.part_used_up.is_some();
         let pressed = match (self.is_draining(), full) {
             (true, _) => Some(Cause::Drain),
             (false, true) => Some(Cause::Prefetch),
@@ -638,7 +645,7 @@ impl Engine {
                 self.alarms.insert((at, id));
             }
             Due::Never if slot.lane.is_empty() => {
-                self.failing.forgive(id);
+                self.failing.forget(id);
                 self.by_queue.remove(&slot.lane.queue);
                 self.lanes.remove(id);
             }
@@ -651,7 +658,7 @@ impl Engine {
     /// the PBX may be back, or a job has expired.
     fn decide_intake(&mut self) {
         if self.breaker.is_closed() {
-            self.outage.wake();
+            self.outage.is_over();
         }
         let wanted = match self.breaker.permit() {
             Permit::Call => true,
@@ -687,8 +694,8 @@ impl Engine {
 
     /// The session is over: tickets and publishes are void; calls go on and are remembered.
     fn void(&mut self, now: Now) {
-        self.part_used_up = false;
-        self.outage.session_ended();
+        self.part_used_up = None;
+        self.outage.session_ended(self.sweep_at);
         self.acks.void();
         self.ledger.void();
         self.telling.void();

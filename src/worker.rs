@@ -285,7 +285,7 @@ impl Worker {
             }
             broker::Event::Subscribed { subscribed } => self.connection.subscribed = subscribed,
             broker::Event::Delivered { deliveries } => self.backlog.extend(deliveries),
-            broker::Event::UsedUp { used_up } => self.step(Event::PartUsedUp { used_up }),
+            broker::Event::UsedUp { part } => self.step(Event::PartUsedUp { part }),
             broker::Event::Told { results } => {
                 self.outbox.answered(results.len());
                 self.outcomes
@@ -407,9 +407,10 @@ impl Worker {
 
     fn asked(&mut self, asked: Result<Option<Trouble>, JoinError>) {
         let trouble = asked.ok().flatten();
+        let retry_after = trouble.as_ref().and_then(Trouble::retry_after);
         let away = trouble.filter(Trouble::meets_every_call);
         let away = away.map(|trouble| trouble.to_string().into());
-        self.step(Event::Asked { away });
+        self.step(Event::Asked { away, retry_after });
     }
 
     /// For `/status`; what the log says of it is said where it happened.

@@ -226,6 +226,11 @@ impl Run {
         self.step(Event::CallDone { call, result });
     }
 
+    fn asked(&mut self, away: Option<&str>, retry_after: Option<Duration>) {
+        let away = away.map(Arc::from);
+        self.step(Event::Asked { away, retry_after });
+    }
+
     /// Ends every call under way, each by what `result` says of it.
     fn end_calls(&mut self, result: impl Fn(&Batch) -> CallResult) {
         for batch in std::mem::take(&mut self.under_way) {
@@ -654,6 +659,22 @@ fn a_pbx_queue_that_fails_is_not_blamed_for_an_outage_of_the_whole_pbx() {
     assert_eq!((run.told.len(), run.held.len()), (0, 100));
 }
 
+/// All calls are held back, as one of them was told when to come again: nobody else can be answered.
+#[test]
+fn a_pbx_queue_that_failed_once_keeps_its_jobs_however_long_the_pbx_is_left_alone() {
+    let mut run = Run::new();
+    for number in 0..100 {
+        let agent = u8::try_from(number).expect("small");
+        run.deliver(job(number, Action::Pause, 0, &[agent]), false);
+    }
+    run.end_calls(|_| CallResult::Transient {
+        message: "429".into(),
+        retry_after: Some(Duration::from_mins(5)),
+    });
+    run.wait(Duration::from_mins(5));
+    assert_eq!((run.told.len(), run.held.len()), (0, 100));
+}
+
 #[test]
 fn in_a_long_outage_what_is_held_goes_back_once_and_nothing_is_taken_until_the_pbx_may_be_back() {
     let mut run = Run::new();
@@ -676,15 +697,16 @@ fn in_a_long_outage_what_is_held_goes_back_once_and_nothing_is_taken_until_the_p
     for asks in 1..=60 {
         run.wait(minute);
         assert_eq!((run.asks, run.intake_open), (asks, false));
-        let away = Some("401".into());
-        run.step(Event::Asked { away });
+        run.asked(Some("401"), None);
     }
     run.wait(minute);
-    run.step(Event::Asked { away: None });
+    run.asked(None, Some(minute));
     assert!(run.intake_open, "a job can tell");
     let calls = run.calls.len();
     run.deliver_again(held);
-    assert_eq!(run.calls.len(), calls + 1, "as a probe, at once");
+    assert_eq!(run.calls.len(), calls, "it wants to be left alone");
+    run.wait(minute);
+    assert_eq!(run.calls.len(), calls + 1, "a probe");
     run.answer(Answer::Done);
     assert_eq!((run.let_go, run.acknowledged), (1, 1));
 }
@@ -700,8 +722,7 @@ fn what_went_back_in_a_long_outage_is_taken_again_to_be_told_that_it_has_expired
             message: "401".into(),
             retry_after: None,
         });
-        let away = Some("401".into());
-        run.step(Event::Asked { away });
+        run.asked(Some("401"), None);
     };
     for _ in 0..20 {
         refuse(&mut run);

@@ -121,13 +121,11 @@ impl Intake {
             .any(|prefetch| *prefetch < self.prefetch)
     }
 
-    /// Whether it consumes, and with so many held of each queue RabbitMQ sends no more of one of them. With the whole prefetch
-    /// of a single queue that is no news to anyone.
-    pub(super) fn is_used_up(&self, held: &[usize]) -> bool {
-        let mut places = held.iter().enumerate();
-        self.is_open()
-            && (held.len() > 1 || self.is_narrowed())
-            && places.any(|(place, held)| !self.has_room(place, *held))
+    /// The part of the prefetch that each of several queues has, if one of them has used it up with so many held of each.
+    pub(super) fn used_up(&self, held: &[usize]) -> Option<usize> {
+        let part = usize::from(self.prefetch);
+        let used_up = self.is_open() && held.len() > 1 && held.iter().any(|held| *held >= part);
+        used_up.then_some(part)
     }
 
     /// Whether another delivery of the queue at this place would come, if it had one, with so many of it held.

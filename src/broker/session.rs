@@ -95,7 +95,7 @@ pub(super) struct Session {
     /// The acknowledgements being written. What is settled meanwhile gathers for the next round.
     settling: Option<Writing>,
     /// What the worker was last told of [`Event::UsedUp`].
-    used_up: bool,
+    used_up: Option<usize>,
     pulses: Pulses,
     alarms: BoxStream<'static, lapin::Event>,
     consuming: Arc<Connection>,
@@ -141,7 +141,7 @@ impl Session {
             publisher: Publisher::new(&publishing).await?,
             receipts: Receipts::new(epoch),
             settling: None,
-            used_up: false,
+            used_up: None,
             alarms,
             consuming,
             publishing,
@@ -180,9 +180,18 @@ impl Session {
         if epoch != self.epoch {
             return Ok(());
         }
-        if timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
-            tracing::debug!("what is not confirmed yet is published again");
-        }
+        let written = async {
+            while self.settling.is_some() || !self.receipts.is_flushed() {
+                self.start_settling();
+                written(&mut self.settling).await?;
+            }
+            self.intake.settle().await?;
+            Ok(())
+        };
+        timeout(FLUSH_TIMEOUT, written)
+            .await
+            .map_err(|_| SessionError::SettleStuck)
+            .flatten()?;
         Err(SessionError::LetGo)
     }
 
@@ -271,10 +280,10 @@ impl Session {
 
     async fn tell_used_up(&mut self, desk: &Desk) {
         let held = self.receipts.held_by_queue(self.intake.queues());
-        let used_up = self.intake.is_used_up(&held);
-        if used_up != self.used_up {
-            self.used_up = used_up;
-            desk.tell(Event::UsedUp { used_up }).await;
+        let part = self.intake.used_up(&held);
+        if part != self.used_up {
+            self.used_up = part;
+            desk.tell(Event::UsedUp { part }).await;
         }
     }
 

@@ -17,6 +17,9 @@ use super::{CallId, Effect, Engine, LaneId, Now};
 impl Engine {
     /// Lets batches leave, lane by lane, while there are slots and the breaker and the pace permit.
     pub(super) fn dispatch(&mut self, now: Now) {
+        if self.outage.is_letting_go() {
+            return;
+        }
         while self.in_flight.len() < self.settings.max_in_flight.get()
             && self.pace.not_before() <= now.elapsed
         {
@@ -136,7 +139,7 @@ impl Engine {
     fn note_streak(&mut self, now: Duration, id: LaneId, result: &CallResult) {
         match result {
             _ if !self.breaker.is_closed() => self.failing.forgive_all(),
-            CallResult::Answered(_) | CallResult::Refused { .. } => self.failing.forgive(id),
+            CallResult::Answered(_) | CallResult::Refused { .. } => self.failing.landed(now, id),
             CallResult::Transient { message, .. }
             | CallResult::Ambiguous { message }
             | CallResult::Fault { message, .. } => self.failing.failed(now, id, message),

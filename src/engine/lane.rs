@@ -471,18 +471,18 @@ impl Lane {
     }
 
     /// Ends the jobs that have waited longest, agent by agent, until no more than `most` are left or under way.
-    pub(super) fn shed(
-        &mut self,
-        now: Duration,
-        most: usize,
-        message: &Arc<str>,
-        leavers: &mut Leavers,
-    ) {
+    pub(super) fn shed(&mut self, now: Duration, most: usize, why: &str, leavers: &mut Leavers) {
         let held: usize = self.lines.values().map(Line::claims).sum();
         let mut surplus = held.saturating_sub(most);
         if surplus == 0 {
             return;
         }
+        let queue = self.queue;
+        let message: Arc<str> = format!(
+            "given up: calls for PBX queue {queue} keep failing ({why}) while others are answered, and more of its jobs wait \
+             than may"
+        )
+        .into();
         let foremost = |(agent, line): (&Agent, &Line)| Some((line.next_seq()?, *agent));
         let mut agents: Vec<(u64, Agent)> = self.lines.iter().filter_map(foremost).collect();
         agents.sort_unstable();
@@ -490,7 +490,7 @@ impl Lane {
             self.end_waiting(agent, now, leavers, |waiter| {
                 let given_up = surplus > 0;
                 surplus = surplus.saturating_sub(1 + waiter.echoes.len());
-                given_up.then(|| (waiter.progress.give_up(), Some(Arc::clone(message))))
+                given_up.then(|| (waiter.progress.give_up(), Some(Arc::clone(&message))))
             });
             if surplus == 0 {
                 return;

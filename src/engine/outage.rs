@@ -15,12 +15,13 @@ use super::{CallId, Effect, Engine};
 
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// What was held is to go back; the session that it belongs to has not ended yet.
+    /// What was held is to go back; the session that it belongs to has not ended yet, and nobody is called meanwhile.
     letting_go: bool,
     /// Nothing is taken until the PBX may be back, not even for a probe.
     asleep: bool,
     /// When the first job expires of those that went back.
     wake_at: Option<Duration>,
+    /// The call about nobody that is under way, as the breaker knows it.
     asking: Option<CallId>,
 }
 
@@ -29,25 +30,39 @@ impl Outage {
         self.asleep
     }
 
+    pub(super) fn is_letting_go(&self) -> bool {
+        self.letting_go
+    }
+
     /// Jobs may be taken again.
     pub(super) fn wake(&mut self) {
         self.asleep = false;
         self.wake_at = None;
     }
 
+    /// The breaker is closed: what is still being asked does not matter any more.
+    pub(super) fn is_over(&mut self) {
+        self.wake();
+        self.asking = None;
+    }
+
     pub(super) fn wake_at(&self) -> Option<Duration> {
         self.wake_at
     }
 
-    pub(super) fn session_ended(&mut self) {
-        self.letting_go = false;
+    /// `expiry`: when the first of the jobs expires that were held.
+    pub(super) fn session_ended(&mut self, expiry: Option<Duration>) {
+        if std::mem::take(&mut self.letting_go) && self.asleep {
+            self.wake_at = expiry;
+        }
     }
 }
 
 impl Engine {
-    /// When what is held has been held for too long; `None` while the breaker is closed.
+    /// When what is held has been held for too long; `None` while the breaker is closed, and while a probe is under way.
     pub(super) fn let_go_at(&self) -> Option<Duration> {
-        if self.breaker.is_closed() || self.outage.letting_go || self.is_draining() {
+        let busy = self.outage.letting_go || !self.in_flight.is_empty();
+        if self.breaker.is_closed() || busy || self.is_draining() {
             return None;
         }
         let since = self.acks.first_since()?;
@@ -57,7 +72,6 @@ impl Engine {
     pub(super) fn let_go(&mut self) {
         self.outage.letting_go = true;
         self.outage.asleep = true;
-        self.outage.wake_at = self.sweep_at;
         // What is finished would come again otherwise.
         self.acknowledge(true);
         self.effects.push(Effect::LetGo);
@@ -82,7 +96,8 @@ impl Engine {
     }
 
     /// `away`: why the PBX would take no call at all; `None` if only a job can tell.
-    pub(super) fn asked(&mut self, away: Option<&Arc<str>>) {
+    pub(super) fn asked(&mut self, away: Option<&Arc<str>>, retry_after: Option<Duration>) {
+        self.pace.hold(self.now, retry_after.unwrap_or_default());
         let Some(call) = self.outage.asking.take() else {
             return;
         };
@@ -90,7 +105,7 @@ impl Engine {
             let failure = Failure {
                 meets: Meets::All,
                 message,
-                retry_after: None,
+                retry_after,
             };
             self.breaker.failed(self.now, call, &failure);
         } else {

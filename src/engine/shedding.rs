@@ -2,7 +2,7 @@
 //! go on. (The breaker is for a PBX that fails for all.)
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,75 +15,90 @@ const SHARE: usize = 8;
 
 /// The lanes of which no call has landed since one failed. Empty while the PBX fails for all: then it is not their fault.
 #[derive(Debug, Default)]
-pub(super) struct Failing(BTreeMap<LaneId, Streak>);
+pub(super) struct Failing {
+    streaks: BTreeMap<LaneId, Streak>,
+    /// When a call last landed, of any lane.
+    landed: Option<Duration>,
+}
 
+/// Calls of one lane that failed in a row.
 #[derive(Debug)]
 struct Streak {
-    since: Duration,
-    /// How its latest call failed.
+    first: Duration,
+    /// The last but one.
+    previous: Duration,
+    last: Duration,
+    calls: u32,
+    /// How the last one failed.
     message: Arc<str>,
 }
 
 impl Failing {
     pub(super) fn failed(&mut self, now: Duration, id: LaneId, message: &Arc<str>) {
-        let message = Arc::clone(message);
-        match self.0.get_mut(&id) {
-            Some(streak) => streak.message = message,
-            None => {
-                self.0.insert(
-                    id,
-                    Streak {
-                        since: now,
-                        message,
-                    },
-                );
-            }
-        }
+        let streak = self.streaks.entry(id).or_insert_with(|| Streak {
+            first: now,
+            previous: now,
+            last: now,
+            calls: 0,
+            message: Arc::clone(message),
+        });
+        streak.previous = streak.last;
+        streak.last = now;
+        streak.calls += 1;
+        streak.message = Arc::clone(message);
     }
 
-    /// One of its calls landed, or the lane is no more.
-    pub(super) fn forgive(&mut self, id: LaneId) {
-        self.0.remove(&id);
+    pub(super) fn landed(&mut self, now: Duration, id: LaneId) {
+        self.landed = Some(now);
+        self.forget(id);
+    }
+
+    /// The lane is no more.
+    pub(super) fn forget(&mut self, id: LaneId) {
+        self.streaks.remove(&id);
     }
 
     pub(super) fn forgive_all(&mut self) {
-        self.0.clear();
+        self.streaks.clear();
     }
 
-    /// Those that have been failing for so long.
-    fn for_as_long_as(&self, time: Duration, now: Duration) -> Vec<LaneId> {
-        let long = |streak: &Streak| streak.since.saturating_add(time) <= now;
-        let streaks = self.0.iter().filter(|(_, streak)| long(streak));
+    /// The lanes that fail on their own: so many calls in a row over so long a time, with others answered to the end.
+    fn on_their_own(&self, calls: NonZeroU32, time: Duration) -> Vec<LaneId> {
+        let on_its_own = |streak: &Streak| {
+            streak.calls >= calls.get()
+                && streak.last.saturating_sub(streak.first) >= time
+                && self.landed.is_some_and(|landed| landed >= streak.previous)
+        };
+        let streaks = self.streaks.iter().filter(|(_, streak)| on_its_own(streak));
         streaks.map(|(id, _)| *id).collect()
     }
 }
 
 /// Most jobs of a failing PBX queue: a share of prefetch, but never less than a call holds.
-fn held_max(prefetch: NonZeroUsize, max_agents: NonZeroUsize) -> usize {
-    (prefetch.get() / SHARE).max(max_agents.get())
+fn held_max(prefetch: usize, max_agents: NonZeroUsize) -> usize {
+    (prefetch / SHARE).max(max_agents.get())
 }
 
 impl Engine {
-    /// Ends what failing PBX queues hold too much of, once prefetch is used up and they have failed for as long as a breaker
-    /// would wait at most.
+    /// Ends what failing PBX queues hold too much of, once prefetch is used up.
     pub(super) fn shed(&mut self, now: Now) {
-        if self.pressed != Some(Cause::Prefetch) {
+        if self.pressed != Some(Cause::Prefetch) || self.failing.streaks.is_empty() {
             return;
         }
-        let patience = self.settings.breaker.cooldown_max;
-        let most = held_max(self.settings.prefetch, self.settings.max_agents);
-        for id in self.failing.for_as_long_as(patience, now.elapsed) {
-            let (Some(slot), Some(streak)) = (self.lanes.get_mut(id), self.failing.0.get(&id))
-            else {
+        let breaker = self.settings.breaker;
+        let all = self.settings.prefetch.get();
+        let most = held_max(self.part_used_up.unwrap_or(all), self.settings.max_agents);
+        for id in self
+            .failing
+            .on_their_own(breaker.failures, breaker.cooldown_max)
+        {
+            let slot = self.lanes.get_mut(id);
+            let (Some(slot), Some(streak)) = (slot, self.failing.streaks.get(&id)) else {
                 continue;
             };
-            let message = format!(
-                "given up: calls for PBX queue {} keep failing ({}) while others are answered, and more of its jobs wait than may",
-                slot.lane.queue, streak.message
-            );
             let mut leavers = Leavers::default();
             slot.lane
-                .shed(now.elapsed, most, &message.into(), &mut leavers);
+                .shed(now.elapsed, most, &streak.message, &mut leavers);
             self.depart(now, leavers);
             self.refresh(now.elapsed, id);
         }

@@ -1,6 +1,8 @@
 //! Guards CONTRACT §3 over hours: a PBX that refuses everything, or is not there, for so long that RabbitMQ would lose its
 //! patience with jobs held. RabbitMQ's half hour is a second here, so minutes stand for days.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use clockout::pbx::sim::{Options, Sim};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{Node, Rabbit, Stage, Worker, WorkerSetup, within};
+use crate::support::{Node, Rabbit, Stage, Worker, WorkerSetup, free_port, poll, within};
 
 const JOBS: u32 = 20;
 
@@ -50,46 +52,63 @@ async fn reconnects(worker: &Worker) -> Option<u64> {
     count.parse().ok()
 }
 
-/// What a PBX does in an outage, until it was asked often enough.
+/// What a PBX does in an outage.
 #[derive(Clone, Copy)]
 enum Outage {
-    /// Connections close without a word.
+    /// Nobody listens at its address.
     Away,
     /// HTTP 401 to every request.
     Refuses,
 }
 
-/// An address with nothing behind it yet.
-async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-async fn outage(listener: &TcpListener, outage: Outage) {
-    for _ in 0..ASKED {
-        let (mut connection, _) = within("a question", listener.accept()).await.unwrap();
-        if let Outage::Refuses = outage {
-            // Its head and its few agents come in one piece.
-            connection.read_buf(&mut Vec::new()).await.unwrap();
-            let refusal =
-                "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            connection.write_all(refusal.as_bytes()).await.unwrap();
+impl Outage {
+    /// Lasts until the PBX at this address was asked often enough.
+    async fn last(self, address: SocketAddr, worker: &Worker) {
+        match self {
+            Self::Away => see_probes(worker).await,
+            Self::Refuses => refuse(address).await,
         }
     }
 }
 
+/// Sees the worker plan one probe after the other.
+async fn see_probes(worker: &Worker) {
+    let planned = RefCell::new(BTreeSet::new());
+    poll("probes in vain", async || {
+        let status: Value = serde_json::from_str(&worker.get("/status").await?.body).ok()?;
+        let next = status["breaker"]["next_probe"].as_str()?;
+        planned.borrow_mut().insert(next.to_owned());
+        (planned.borrow().len() > ASKED).then_some(())
+    })
+    .await;
+}
+
+async fn refuse(address: SocketAddr) {
+    let listener = TcpListener::bind(address).await.unwrap();
+    for _ in 0..ASKED {
+        let (mut connection, _) = within("a question", listener.accept()).await.unwrap();
+        // Its head and its few agents come in one piece.
+        connection.read_buf(&mut Vec::new()).await.unwrap();
+        let refusal = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        connection.write_all(refusal.as_bytes()).await.unwrap();
+    }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
 /// Jobs go through an outage and are done after it.
-async fn outlast(kind: Outage) {
+async fn outlast(outage: Outage) {
     let node = impatient_node();
     let mut stage = Stage::at(node.place()).await;
-    let (listener, address) = listener().await;
+    let address = address();
     let worker = worker(&stage).set("pbx.base_url", &format!("http://{address}"));
     let worker = worker.start().await;
     let mut late = job(100);
     late["expires_at"] = json!(jiff::Timestamp::now().to_string());
     stage.send_all((0..JOBS).map(job).chain([late])).await;
-    outage(&listener, kind).await;
+    outage.last(address, &worker).await;
     // Had RabbitMQ taken them back, the connections would have been built anew more than this once.
     assert_eq!(reconnects(&worker).await, Some(1));
     let told = stage.outcomes.next().await.json();
@@ -98,7 +117,6 @@ async fn outlast(kind: Outage) {
         (&json!("100"), &json!("expired"))
     );
 
-    drop(listener);
     let pbx = Sim::start(address, Options::default()).await.unwrap();
     for outcome in stage.outcomes(20).await {
         assert_eq!(outcome["code"], "applied", "{outcome}");
@@ -124,11 +142,11 @@ async fn however_long_the_pbx_is_away_no_job_is_lost_and_none_uses_up_its_attemp
 async fn however_long_they_wait_jobs_are_delivered_once_more_and_no_oftener() {
     let node = impatient_node();
     let stage = Stage::at(node.place()).await;
-    let (listener, address) = listener().await;
+    let address = address();
     let worker = worker(&stage).set("pbx.base_url", &format!("http://{address}"));
     let mut worker = worker.start().await;
     stage.send_all((0..JOBS).map(job)).await;
-    outage(&listener, Outage::Refuses).await;
+    refuse(address).await;
     worker.signal("KILL");
     worker.ended().await;
     assert_eq!(delivery_counts(&stage).await, [1; 20]);

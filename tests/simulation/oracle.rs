@@ -179,8 +179,8 @@ impl Oracle {
                     .values_mut()
                     .for_each(Obligation::lose_tickets);
             }
-            Event::Tick | Event::PartUsedUp { .. } => {}
-            Event::Asked { away } => {
+            Event::Tick | Event::PartUsedUp { part: _ } => {}
+            Event::Asked { away, .. } => {
                 let away = away.is_some();
                 process.calls.asked(away);
                 let rarity = if away {

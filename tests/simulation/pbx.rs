@@ -50,6 +50,8 @@ pub(crate) struct Pbx {
     odd_agents: BTreeMap<(PbxQueue, Agent), Oddity>,
     odd_queues: BTreeMap<PbxQueue, Answer>,
     pub(crate) outage: Option<Outage>,
+    /// A PBX queue that is dead while the faults last: the PBX fails at each of its calls.
+    pub(crate) dead: Option<PbxQueue>,
 }
 
 impl Pbx {
@@ -60,6 +62,7 @@ impl Pbx {
             odd_agents: BTreeMap::new(),
             odd_queues: BTreeMap::new(),
             outage: None,
+            dead: None,
         };
         for &queue in &swarm.queues {
             if chance(rng, swarm.rates.odd_queue) {
@@ -127,7 +130,9 @@ impl Pbx {
             .agents()
             .any(|agent| self.is(Oddity::Killer, batch, agent));
         let outage = match self.outage {
-            None if killed || chance(rng, rates.transient) => Some(Outage::Transient),
+            None if killed || self.dead == Some(batch.queue) || chance(rng, rates.transient) => {
+                Some(Outage::Transient)
+            }
             None if chance(rng, rates.fault) => Some(Outage::Fault),
             other => other,
         };

@@ -94,6 +94,7 @@ pub(crate) fn run(seed: u64, trace: bool) -> Met {
     let mut world = World::new(seed, trace);
     world.plan();
     world.plan_orders(seed);
+    world.plan_a_dead_queue(seed);
     world.pass_until(world.swarm.safety_phase, |_| false);
     world.heal();
     let patience = world.now + LIVENESS_BOUND;
@@ -163,6 +164,16 @@ impl World {
                 Outage::Fault
             };
             self.after(at, Occurrence::OutageBegins { outage });
+        }
+    }
+
+    /// In every fifth seed, one in which nobody meddles, one of several PBX queues is dead.
+    fn plan_a_dead_queue(&mut self, seed: u64) {
+        const BEREAVED: u64 = 4;
+        if let [queue, _, ..] = self.swarm.queues[..]
+            && seed % 5 == BEREAVED
+        {
+            self.pbx.dead = Some(queue);
         }
     }
 

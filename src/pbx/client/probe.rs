@@ -3,6 +3,7 @@
 //! The PBX looks at address, method, credentials and rights before it looks at the agents, so its answer tells of these.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -62,8 +63,16 @@ pub enum Trouble {
     Unknown { path: &'static str, said: Arc<str> },
     #[error("leads elsewhere ({said}): let pbx.base_url be the address that it leads to")]
     Elsewhere { said: Arc<str> },
+    #[error(
+        "breaks the connection off without a reply ({cause}): look after the PBX, and is pbx.base_url right?"
+    )]
+    Dropped { cause: Arc<str> },
     #[error("fails ({said}): look after the PBX")]
-    Failing { said: Arc<str> },
+    Failing {
+        said: Arc<str>,
+        /// The PBX's header, within its bound.
+        retry_after: Option<Duration>,
+    },
     #[error("is not the PBX's API ({why}): correct pbx.base_url")]
     Stranger { why: Arc<str> },
 }
@@ -78,7 +87,25 @@ impl Trouble {
             | Self::Denied { .. }
             | Self::Unknown { .. }
             | Self::Elsewhere { .. } => true,
-            Self::Mute | Self::Failing { .. } | Self::Stranger { .. } => false,
+            Self::Mute | Self::Dropped { .. } | Self::Failing { .. } | Self::Stranger { .. } => {
+                false
+            }
+        }
+    }
+
+    /// How long the PBX wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failing { retry_after, .. } => *retry_after,
+            Self::Unreachable { .. }
+            | Self::Certificate { .. }
+            | Self::Mute
+            | Self::Credentials { .. }
+            | Self::Denied { .. }
+            | Self::Unknown { .. }
+            | Self::Elsewhere { .. }
+            | Self::Dropped { .. }
+            | Self::Stranger { .. } => None,
         }
     }
 }
@@ -96,7 +123,11 @@ impl Client {
                 if http_client::is_certificate_refused(&error) {
                     return Trouble::Certificate { cause };
                 }
-                Trouble::Unreachable { cause }
+                if error.is_connect() {
+                    Trouble::Unreachable { cause }
+                } else {
+                    Trouble::Dropped { cause }
+                }
             })?;
             let body = read(&mut response).await;
             self.judge(action, &response, body)
@@ -137,7 +168,10 @@ impl Client {
             (Kind::Fault, 403) => Trouble::Denied { path, said },
             (Kind::Fault, 300..=399) => Trouble::Elsewhere { said },
             (Kind::Fault, _) => Trouble::Unknown { path, said },
-            _ => Trouble::Failing { said },
+            _ => {
+                let retry_after = http_client::retry_after(response.headers());
+                Trouble::Failing { said, retry_after }
+            }
         })
     }
 }

@@ -18,8 +18,10 @@ pub(super) struct Health {
     /// A `Retry-After` holds back every call until then.
     held_back_until: Duration,
     failures_in_a_row: u32,
-    /// PBX queues of which no call has landed since one failed while the breaker was closed.
-    failing: BTreeMap<PbxQueue, Duration>,
+    /// When calls for a PBX queue failed while the breaker was closed, since one landed.
+    failing: BTreeMap<PbxQueue, Vec<Duration>>,
+    /// When a call last landed, for whichever.
+    last_landed: Option<Duration>,
     /// What was held went back in this outage.
     asleep: bool,
     /// What the engine said of its breaker after the last step.
@@ -76,21 +78,35 @@ impl Health {
                 self.step.opens = true;
             }
         }
+        let now = moment.now.elapsed;
+        if landed {
+            self.last_landed = Some(now);
+        }
         if self.open || self.step.opens {
             self.failing.clear();
         } else if landed {
             self.failing.remove(&batch.queue);
         } else {
-            let now = moment.now.elapsed;
-            self.failing.entry(batch.queue).or_insert(now);
+            self.failing.entry(batch.queue).or_default().push(now);
         }
     }
 
-    /// Whether calls for this PBX queue have failed for as long as a breaker waits at most, while it was closed.
+    /// Whether enough calls to open a breaker have failed in a row for this PBX queue, over as long as it would wait at most,
+    /// and another queue's landed between the last two of them.
     pub(super) fn fails_alone(&self, moment: Moment<'_>, queue: PbxQueue) -> bool {
-        let patience = moment.settings.breaker.cooldown_max;
-        let since = self.failing.get(&queue);
-        since.is_some_and(|since| moment.now.elapsed >= *since + patience)
+        let breaker = &moment.settings.breaker;
+        let Some(failed) = self.failing.get(&queue) else {
+            return false;
+        };
+        let mut latest = failed.iter().rev();
+        let (Some(&first), Some(&last), Some(&before)) =
+            (failed.first(), latest.next(), latest.next())
+        else {
+            return false;
+        };
+        let enough = u32::try_from(failed.len()).is_ok_and(|n| n >= breaker.failures.get());
+        let alone = self.last_landed.is_some_and(|landed| landed >= before);
+        enough && alone && last >= first + breaker.cooldown_max
     }
 
     /// Only in an outage so long that what was held went back, and at the pace of any call.
@@ -101,7 +117,6 @@ impl Health {
 
     pub(super) fn asked(&mut self, away: bool) {
         self.asleep &= away;
-        self.step.opens |= away;
     }
 
     pub(super) fn check_let_go(&mut self, moment: Moment<'_>, oldest: Option<Duration>) {
@@ -129,6 +144,7 @@ impl Health {
     pub(super) fn closed(&mut self) {
         self.open = false;
         self.failures_in_a_row = 0;
+        self.failing.clear();
     }
 
     /// Whether nothing but a lane or a slot could hold a call back now.

@@ -155,7 +155,8 @@ impl World {
     pub(super) fn answer_ask(&mut self) {
         let wrong = matches!(self.pbx.outage, Some(Outage::Fault));
         let away = wrong.then(|| "401".into());
-        self.step(Event::Asked { away });
+        let retry_after = None;
+        self.step(Event::Asked { away, retry_after });
     }
 
     fn answer(&mut self, batch: &Batch) -> CallResult {
