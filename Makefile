@@ -104,8 +104,8 @@ PEERS := aio-pika celery-batches node-amqplib plain
 .PHONY: bench bench-quick
 bench: SIZE = --rounds $(or $(ROUNDS),5)
 bench-quick: SIZE = --rounds $(or $(ROUNDS),2) --quick
-bench: ## Measure clockout beside the floor and its peers, an hour or more: ONLY=drain,latency WHO=floor,clockout ROUNDS=5
-bench-quick: ## The same in a few minutes, for a first look
+bench: ## Measure clockout beside the floor and its peers, nearly two hours: ONLY=drain,latency WHO=floor,clockout ROUNDS=5
+bench-quick: ## The same in a quarter of an hour, for a first look
 bench bench-quick: bench-build $(PEERS:%=target/bench/peers/%)
 	$(BENCH) suite $(SIZE) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO))
 

@@ -81,8 +81,8 @@ pub enum Event {
     Delivered {
         deliveries: Vec<Incoming>,
     },
-    /// RabbitMQ sends no more of one of several jobs queues, as its part of the prefetch, so many jobs, is used up; `None`: it does
-    /// again.
+    /// RabbitMQ sends no more of a jobs queue, as its part of the prefetch, so many jobs, is used up; `None`: it does again. Only
+    /// where that is less than [`Settings::prefetch`].
     UsedUp {
         part: Option<usize>,
     },

@@ -574,6 +574,8 @@ impl Engine {
             self.sweep(now);
         }
         if self.let_go_at().is_some_and(|at| at <= now.elapsed) {
+            // Who has expired is told first, and when the next one does is known.
+            self.sweep(now);
             self.let_go();
         }
         if self.outage.wake_at().is_some_and(|at| at <= now.elapsed) {
@@ -695,7 +697,9 @@ impl Engine {
     /// The session is over: tickets and publishes are void; calls go on and are remembered.
     fn void(&mut self, now: Now) {
         self.part_used_up = None;
-        self.outage.session_ended(self.sweep_at);
+        // What was told and not confirmed is told again as soon as it comes back.
+        let untold = (self.telling.len() > 0).then_some(self.now);
+        self.outage.session_ended(untold.or(self.sweep_at));
         self.acks.void();
         self.ledger.void();
         self.telling.void();

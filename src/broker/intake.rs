@@ -60,6 +60,8 @@ struct Consumers {
     tags: Vec<ShortString>,
     /// Most deliveries that RabbitMQ leaves unsettled, of each queue; 0 where it has no consumer.
     prefetch: Vec<u16>,
+    /// The last tag before its deliveries.
+    after: u64,
     words: SelectAll<BoxStream<'static, Word>>,
 }
 
@@ -121,11 +123,23 @@ impl Intake {
             .any(|prefetch| *prefetch < self.prefetch)
     }
 
-    /// The part of the prefetch that each of several queues has, if one of them has used it up with so many held of each.
+    /// The tag after which the deliveries are of the subscription that stands.
+    pub(super) fn begun_after(&self) -> u64 {
+        self.consumers
+            .as_ref()
+            .map_or(0, |consumers| consumers.after)
+    }
+
+    /// The prefetch of a queue that has used it up, with so many held of each queue from the subscription that stands. That a single
+    /// queue has used up all of it is no news to anyone.
     pub(super) fn used_up(&self, held: &[usize]) -> Option<usize> {
-        let part = usize::from(self.prefetch);
-        let used_up = self.is_open() && held.len() > 1 && held.iter().any(|held| *held >= part);
-        used_up.then_some(part)
+        let consumers = self.consumers.as_ref()?;
+        if held.len() == 1 && !self.is_narrowed() {
+            return None;
+        }
+        let parts = consumers.prefetch.iter().map(|part| usize::from(*part));
+        let used_up = |(part, held): &(usize, &usize)| **held >= *part;
+        parts.zip(held).find(used_up).map(|(part, _)| part)
     }
 
     /// Whether another delivery of the queue at this place would come, if it had one, with so many of it held.
@@ -150,15 +164,20 @@ impl Intake {
         held.iter().all(|held| *held <= most)
     }
 
-    /// Begins to consume; `held` are the deliveries of each queue that are not settled yet. Ask [`Intake::may_open`] first.
-    pub(super) async fn open(&mut self, held: &[usize]) -> Result<(), IntakeError> {
+    /// Begins to consume; `held` are the deliveries of each queue that are not settled yet, `last` is the tag of the latest. Ask
+    /// [`Intake::may_open`] first.
+    pub(super) async fn open(&mut self, held: &[usize], last: u64) -> Result<(), IntakeError> {
         let free = |held: &usize| {
             let held = u16::try_from(*held).unwrap_or(u16::MAX);
             // 0 would mean no limit.
             self.prefetch.saturating_sub(held).max(1)
         };
         let prefetch = held.iter().map(free).collect();
-        self.consumers = Some(answer(self.subscribe(prefetch)).await?);
+        let consumers = answer(self.subscribe(prefetch)).await?;
+        self.consumers = Some(Consumers {
+            after: last,
+            ..consumers
+        });
         Ok(())
     }
 
@@ -190,6 +209,7 @@ impl Intake {
         Ok(Consumers {
             tags,
             prefetch,
+            after: 0,
             words: words_of,
         })
     }

@@ -37,6 +37,8 @@ pub(super) struct Receipts {
     held: BTreeMap<u64, Box<Held>>,
     /// By queue.
     counts: BTreeMap<usize, Count>,
+    /// The highest delivery tag so far.
+    last: u64,
     /// Acknowledgements not yet taken by [`Receipts::take_frames`].
     acks: BTreeSet<u64>,
 }
@@ -55,6 +57,7 @@ impl Receipts {
             epoch,
             held: BTreeMap::new(),
             counts: BTreeMap::new(),
+            last: 0,
             acks: BTreeSet::new(),
         }
     }
@@ -63,6 +66,7 @@ impl Receipts {
         let count = self.counts.entry(held.queue).or_default();
         count.now += 1;
         count.ever += 1;
+        self.last = self.last.max(tag);
         self.held.insert(tag, Box::new(held));
     }
 
@@ -78,6 +82,21 @@ impl Receipts {
     /// How many are held of each of so many queues.
     pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
         (0..queues).map(|queue| self.count(queue).now).collect()
+    }
+
+    /// How many are held of each of so many queues, of those delivered after this tag. Looks at each of them.
+    pub(super) fn held_after(&self, tag: u64, queues: usize) -> Vec<usize> {
+        let mut counts = vec![0; queues];
+        for (_, held) in self.held.range(tag.saturating_add(1)..) {
+            if let Some(count) = counts.get_mut(held.queue) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.last
     }
 
     fn count(&self, queue: usize) -> Count {

@@ -180,6 +180,9 @@ impl Session {
         if epoch != self.epoch {
             return Ok(());
         }
+        if self.settling.is_none() && self.receipts.is_flushed() {
+            return Err(SessionError::LetGo);
+        }
         let written = async {
             while self.settling.is_some() || !self.receipts.is_flushed() {
                 self.start_settling();
@@ -258,7 +261,7 @@ impl Session {
     async fn open_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
         let held = self.receipts.held_by_queue(self.intake.queues());
         if self.intake.may_open(&held) {
-            self.intake.open(&held).await?;
+            self.intake.open(&held, self.receipts.last()).await?;
             desk.tell(Event::Subscribed { subscribed: true }).await;
         }
         Ok(())
@@ -279,7 +282,12 @@ impl Session {
     }
 
     async fn tell_used_up(&mut self, desk: &Desk) {
-        let held = self.receipts.held_by_queue(self.intake.queues());
+        let queues = self.intake.queues();
+        let held = if self.intake.is_narrowed() {
+            self.receipts.held_after(self.intake.begun_after(), queues)
+        } else {
+            self.receipts.held_by_queue(queues)
+        };
         let part = self.intake.used_up(&held);
         if part != self.used_up {
             self.used_up = part;

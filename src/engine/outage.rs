@@ -21,6 +21,8 @@ pub(super) struct Outage {
     asleep: bool,
     /// When the first job expires of those that went back.
     wake_at: Option<Duration>,
+    /// What the last such call was for; they take turns, as one path may be denied and the other not.
+    asked_for: Option<Action>,
     /// The call about nobody that is under way, as the breaker knows it.
     asking: Option<CallId>,
 }
@@ -87,11 +89,14 @@ impl Engine {
         self.outage.asking = Some(call);
         self.pace.called(self.now);
         self.breaker.probe_left(call);
-        let action = if self.settings.policy.pause {
+        let policy = &self.settings.policy;
+        let removes = policy.remove && self.outage.asked_for == Some(Action::Pause);
+        let action = if policy.pause && !removes {
             Action::Pause
         } else {
             Action::Remove
         };
+        self.outage.asked_for = Some(action);
         self.effects.push(Effect::Ask { action });
     }
 
