@@ -57,8 +57,8 @@ pub(super) enum SessionError {
     NoAnswer,
     #[error("acknowledgements could not be written: {0}")]
     Settle(#[from] lapin::Error),
-    #[error("acknowledgements could not be written within {} s", WRITE_TIMEOUT.as_secs())]
-    SettleStuck,
+    #[error("acknowledgements could not be written within {} s", .0.as_secs())]
+    SettleStuck(Duration),
     #[error("the PBX has been away for long; what was held for it goes back to RabbitMQ")]
     LetGo,
     #[error("the connection was lost: {0}")]
@@ -193,7 +193,7 @@ impl Session {
         };
         timeout(FLUSH_TIMEOUT, written)
             .await
-            .map_err(|_| SessionError::SettleStuck)
+            .map_err(|_| SessionError::SettleStuck(FLUSH_TIMEOUT))
             .flatten()?;
         Err(SessionError::LetGo)
     }
@@ -367,7 +367,7 @@ impl Session {
             self.settling = Some(Box::pin(async move {
                 let writes = try_join_all(frames.into_iter().map(|frame| write(&channel, frame)));
                 let written = timeout(WRITE_TIMEOUT, writes).await;
-                written.map_err(|_| SessionError::SettleStuck)??;
+                written.map_err(|_| SessionError::SettleStuck(WRITE_TIMEOUT))??;
                 Ok(())
             }));
         }

@@ -3,11 +3,16 @@
 
 mod filter;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::sync::Arc;
+
 use lapin::options::{
     ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+use tokio::sync::Mutex;
 
 use crate::support::{Node, Place, Rabbit, Stage, Worker, WorkerSetup, poll, stage};
 use filter::{BASIC_ACK, BASIC_CANCEL, BASIC_DELIVER, Filter};
@@ -156,11 +161,24 @@ async fn a_cancelled_consumer_that_nobody_told_is_missed() {
 async fn a_loop_that_does_not_turn_is_told_by_livez() {
     let stage = stage().await;
     let worker = stage.worker().set("watchdog.patience", "1s");
-    let worker = worker.set("log.filter", "info,lapin=trace").start().await;
+    let worker = worker.set("log.filter", "info,lapin=trace");
+    let (pipe, stderr) = std::io::pipe().unwrap();
+    let log = NamedTempFile::new().unwrap();
+    let mut file = log.reopen().unwrap();
+    let taking = Arc::new(Mutex::new(()));
+    let turn = Arc::clone(&taking);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            drop(turn.blocking_lock());
+            writeln!(file, "{}", line.unwrap()).unwrap();
+        }
+    });
+    let worker = worker.spawn_logging_to(stderr, log);
+    worker.ready().await;
     // A log that nobody takes stops whoever writes it.
-    let unread = worker.leave_log_unread().await;
+    let untaken = taking.lock().await;
     dies_of(&worker, "loop is silent").await;
-    drop(unread);
+    drop(untaken);
     worker.answers("/livez", 200).await;
 }
 

@@ -1,10 +1,11 @@
 //! The real binary, `clockout run`, as a child process: its settings, its log, its HTTP side, its end.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::iter::once;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+
+use tempfile::NamedTempFile;
 
 use super::broker::Place;
 use super::http::{self, Answer};
@@ -21,8 +22,7 @@ pub struct WorkerSetup {
 pub struct Worker {
     child: Child,
     http_port: u16,
-    log: Arc<Mutex<String>>,
-    reading: Arc<tokio::sync::Mutex<()>>,
+    log: NamedTempFile,
 }
 
 impl WorkerSetup {
@@ -93,28 +93,23 @@ impl WorkerSetup {
 
     /// Starts it, and nothing more.
     pub fn spawn(self) -> Worker {
-        let mut child = self
+        let log = NamedTempFile::new().expect("a file for the log");
+        let stderr = log.reopen().expect("the file of the log is there");
+        self.spawn_logging_to(stderr, log)
+    }
+
+    /// Starts it with something else between its standard error and the file of its log.
+    pub fn spawn_logging_to(self, stderr: impl Into<Stdio>, log: NamedTempFile) -> Worker {
+        let child = self
             .command(&["run"])
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the binary starts");
-        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = Arc::clone(&log);
-        let reading = Arc::new(tokio::sync::Mutex::new(()));
-        let turn = Arc::clone(&reading);
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                drop(turn.blocking_lock());
-                *lines.lock().unwrap() += &(line + "\n");
-            }
-        });
         Worker {
             child,
             http_port: self.http_port,
             log,
-            reading,
         }
     }
 }
@@ -182,14 +177,9 @@ impl Worker {
         .await
     }
 
-    /// Reads nothing of what it writes to standard error until the guard is dropped.
-    pub async fn leave_log_unread(&self) -> impl Drop {
-        Arc::clone(&self.reading).lock_owned().await
-    }
-
-    /// What it has written to standard error.
+    /// What it has written to standard error: all of it, as it goes straight into a file.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        std::fs::read_to_string(self.log.path()).expect("a log of text")
     }
 }
 
