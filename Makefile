@@ -76,10 +76,10 @@ soak: STRIKES ?= 12
 soak: SEEDS ?= 50
 soak: MINUTES ?= 120
 chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker SHARDS=3 REPORT=file
-soak: ## The same for long: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each
+soak: ## The same for long: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each, PARALLEL=1 at a time
 chaos soak:
 	@scripts/ensure cc rabbitmq
-	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
+	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS PARALLEL REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
 	  cargo test --test chaos whatever_fails -- --nocapture
 
 .PHONY: mutants
@@ -103,11 +103,25 @@ PEERS := aio-pika celery-batches node-amqplib plain
 
 .PHONY: bench bench-quick
 bench: SIZE = --rounds $(or $(ROUNDS),5)
-bench-quick: SIZE = --rounds $(or $(ROUNDS),2) --quick
+bench-quick: SIZE = --rounds $(or $(ROUNDS),1) --quick
+bench-quick: ONLY ?= drain,latency,start-up
 bench: ## Measure clockout beside the floor and its peers, nearly two hours: ONLY=drain,latency WHO=floor,clockout ROUNDS=5
-bench-quick: ## The same in a quarter of an hour, for a first look
+bench-quick: ## Less of it in some minutes, for a first look
 bench bench-quick: bench-build $(PEERS:%=target/bench/peers/%)
-	$(BENCH) suite $(SIZE) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO))
+	$(BENCH) suite $(SIZE) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO)) $(if $(ROW),--row '$(ROW)')
+
+# As users run it, but that its functions have names and their callers can be found.
+PROFILED = CARGO_PROFILE_RELEASE_DEBUG=line-tables-only RUSTFLAGS="-C force-frame-pointers=yes" \
+  cargo build --release --target-dir target/profile -p clockout
+
+.PHONY: profile
+profile: bench-build ## Say by perf where the worker's processor time goes: ROW='PBX 5 ms'
+	@scripts/ensure perf
+	$(PROFILED)
+	rm -f target/profile/samples-*
+	$(BENCH) suite --rounds 1 --only drain --who clockout --row '$(or $(ROW),PBX 5 ms)' \
+	  --clockout bench/profile/recorded --out target/profile/results.json
+	bench/profile/shares.py target/profile/samples-*
 
 .PHONY: bench-soak
 bench-soak: bench-build ## See whether memory, handles or tasks of the worker grow in MINUTES=60 at RATE=200 jobs per second

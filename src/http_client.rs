@@ -1,9 +1,10 @@
 //! The HTTP client behind every request that goes out, to the PBX or to a receiver of traces: what holds for both.
 //!
 //! It does nothing of its own accord: follows no redirect, which would carry credentials elsewhere, takes no proxy from the
-//! environment, and tries nothing twice. What is asked and what an answer means are its users' business.
+//! environment, and tries nothing twice. What is asked and what an answer means are its users' business. Public is only what is
+//! fuzzed.
 
-mod retry_after;
+pub mod retry_after;
 
 use std::error::Error;
 use std::io;

@@ -15,7 +15,7 @@
 //! | [`admin`] | the page, `/livez`, `/readyz`, `/metrics`, `/status` | change anything, but for the actions allowed |
 //! | [`telemetry`] | log and metrics | take a label from outside text |
 //! | [`traces`] | OpenTelemetry spans of jobs, sent over HTTP | make the worker wait |
-//! | `http_client` | the HTTP client under `pbx` and `traces` | anything of its own accord |
+//! | [`http_client`] | the HTTP client under `pbx` and `traces` | anything of its own accord |
 //! | [`unprintable`] | which characters of foreign text are never shown raw | know where they came from |
 //! | [`settings`] | raw strings to meaning | let a secret be printed |
 //! | `cli`, in the binary | one file per command | hold logic that a test could want |
@@ -46,6 +46,7 @@
 pub mod admin;
 pub mod broker;
 pub mod engine;
+pub mod http_client;
 pub mod pbx;
 pub mod settings;
 pub mod telemetry;
@@ -53,5 +54,3 @@ pub mod traces;
 pub mod unprintable;
 pub mod wire;
 pub mod worker;
-
-mod http_client;

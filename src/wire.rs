@@ -7,6 +7,7 @@ pub mod nameless;
 pub mod outcome;
 pub mod schema;
 pub mod time;
+pub mod told;
 pub mod trace_context;
 
 use bytes::Bytes;

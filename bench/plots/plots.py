@@ -5,12 +5,14 @@
 RESULTS is a folder: soak.json if there was one, and any other JSON file is of the suite, whole or in parts. A picture is drawn where a page
 refers to it as FOLDER/PART.svg, in a folder beside the page that is named like it. A table stands in the page between two comments:
 `<!-- drain · runs of 500 -->` and `<!-- end -->`; the first names a part and a table of the results. `<!-- origin · drain -->` tells where and when
-that part was measured, and `<!-- processors · runs of 500 -->` where the processors' time went in a table of drain.
+that part was measured, `<!-- commands · drain · runs of 500 -->` what ran for each row, `<!-- processors · runs of 500 -->` where the processors' time went
+in a table of drain, and `<!-- defaults -->` what other settings made of it.
 """
 
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import matplotlib
@@ -26,6 +28,7 @@ OURS, THEIRS, LEAST = "#1a7f64", "#9aa5b1", "#c9a227"
 # Figure, heading, digits; a column without a figure in any row of a table is left out.
 COLUMNS = [
     ("jobs_per_second", "jobs/s", 0),
+    ("agents_per_second", "agents/s", 0),
     ("to_floor", "of the floor", 2),
     ("clockout_times", "clockout is times", 2),
     ("p50_ms", "p50 ms", 1),
@@ -39,7 +42,7 @@ COLUMNS = [
     ("start_ms", "ms to consuming", 0),
     ("worker_cpu_ms_per_1000", "worker CPU ms/1000", 1),
     ("cpu_to_floor", "of the floor's", 2),
-    ("cpu_to_least", "of the first's", 2),
+    ("cpu_relative", "of the base's", 2),
     ("broker_cpu_ms_per_1000", "broker CPU ms/1000", 1),
     ("calls_per_second", "calls/s", 1),
     ("agents_per_call", "agents per call", 1),
@@ -56,6 +59,9 @@ def main(results, *pages):
     soak = read.pop("soak", None)
     suites = list(read.values())
     rows = [row for suite in suites for row in suite["rows"]]
+    measured = Counter(tuple(row[key] for key in ("part", "table", "who", "case")) for row in rows)
+    if twice := [row for row, times in measured.items() if times > 1]:
+        sys.exit(f"in two files of {results}: {twice}")
     for page in map(Path, pages):
         text = page.read_text()
         folder = page.with_suffix("")
@@ -71,7 +77,7 @@ def save(figure, path):
 
 
 def drain(rows):
-    """Jobs per second of everyone at a PBX of 5 ms, as a share of the floor of the same round."""
+    """Jobs per second of every row, as a share of the floor of the same round."""
     tables = names(rows, "drain")
     figure, axes = pyplot.subplots(1, len(tables), figsize=(9, 3.2), sharex=True)
     for axis, table in zip(axes, tables):
@@ -204,6 +210,10 @@ def filled(text, suites, rows, soak):
             body = origin(next(suite for suite in suites if names(suite["rows"], table)))
         elif part == "soak":
             body = soaked(soak)
+        elif part == "commands":
+            body = commands(of(rows, *table.split(" · ", 1)))
+        elif part == "defaults":
+            body = defaults(rows)
         elif part == "processors":
             body = processors(next(suite for suite in suites if names(suite["rows"], "drain")), table)
         else:
@@ -220,6 +230,41 @@ def origin(suite):
         f"Measured on {suite['date'][:10]}: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}, broker and PBX on the same machine; {versions}."
     )
+
+
+def commands(rows):
+    """What ran for each row, addresses left out; of rows with the same command, one line."""
+    lines = dict.fromkeys(row["command"] for row in rows)
+    return "\n".join(["```text", *lines, "```"])
+
+
+def defaults(rows):
+    """The settings that bound throughput, beside the defaults: medians."""
+    lines = [
+        ["calls at a time", "prefetch", "agents a call, at most", "runs: jobs/s", "interleaved: jobs/s", "agents per call", "peak MiB"],
+        ["--:"] * 7,
+    ]
+    tables = names(rows, "drain")
+    for case, calls, prefetch, most in [
+        ("PBX 5 ms, 4 calls, prefetch 2000", 4, 2000, 50),
+        ("PBX 5 ms, 8 calls, prefetch 2000", 8, 2000, 50),
+        ("PBX 5 ms, 4 calls, prefetch 4000", 4, 4000, 50),
+        ("PBX 5 ms", 8, 4000, 50),
+        ("PBX 5 ms, set for a slow one", 16, 5000, 100),
+    ]:
+        runs, interleaved = (
+            next(row for row in of(rows, "drain", table) if (row["who"], row["case"]) == ("clockout", case))["figures"]
+            for table in tables
+        )
+        values = [
+            f"{runs['jobs_per_second']['median']:,.0f}",
+            f"{interleaved['jobs_per_second']['median']:,.0f}",
+            f"{interleaved['agents_per_call']['median']:.1f}",
+            f"{max(runs['peak_mib']['median'], interleaved['peak_mib']['median']):.0f}",
+        ]
+        line = [f"{calls}", f"{prefetch:,}", f"{most}", *values]
+        lines.append([f"**{value}**" for value in line] if case == "PBX 5 ms" else line)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def processors(suite, table):
@@ -256,6 +301,9 @@ def soaked(soak):
 
 def table_of(rows):
     columns = [column for column in COLUMNS if any(column[0] in row["figures"] for row in rows)]
+    # Where every job has one agent, the two rates are one.
+    one_each = all(row["figures"].get("agents_per_second") == row["figures"].get("jobs_per_second") for row in rows)
+    columns = [column for column in columns if column[0] != "agents_per_second" or not one_each]
     # Nobody needs to be told who it is where there is only one.
     keys = ["who", "case"] if len({row["who"] for row in rows}) > 1 else ["case"]
     head = [""] * len(keys) + [heading for _, heading, _ in columns]

@@ -110,6 +110,11 @@ impl Contestant {
         }
     }
 
+    /// Whether it calls no PBX.
+    pub(crate) fn is_floor(&self) -> bool {
+        matches!(self.kind, Kind::Floor { .. })
+    }
+
     pub(crate) fn jobs_queue<'a>(&self, stage: &'a Stage) -> &'a str {
         match self.kind {
             Kind::Clockout => stage.rabbit.jobs_queue(),

@@ -33,7 +33,7 @@ const WARM_UP: f64 = 0.05;
 /// How often the broker is asked for a first consumer.
 const GLANCE: Duration = Duration::from_millis(2);
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(id = "stage")]
 pub(crate) struct Arguments {
     /// The broker; everything in it under clockout's default names is deleted.
@@ -120,6 +120,14 @@ impl Stage {
             "{contestant} left jobs behind"
         );
         let load = pbx.load().await?;
+        let told = self.rabbit.look(self.rabbit.results_queue()?).await?.0 as usize;
+        ensure!(told == all, "{contestant} told {told} outcomes of {all}");
+        let called = if contestant.is_floor() { 0 } else { all };
+        ensure!(
+            load.agents == called as u64,
+            "{contestant} called for {} agents of {called}",
+            load.agents
+        );
         let done = float(ended.outcomes.saturating_sub(begun.outcomes) as u64);
         let took = (ended.at - begun.at).as_secs_f64();
         let cpu = |before: Duration, after: Duration| {

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Only these contestants.
     #[arg(long, value_delimiter = ',')]
     who: Vec<String>,
+    /// Only rows that are called exactly so, as in `--row "PBX 0 ms"`.
+    #[arg(long)]
+    row: Option<String>,
     #[arg(long, default_value = "target/bench/results.json")]
     out: PathBuf,
 }
@@ -82,7 +85,7 @@ enum Load {
 }
 
 pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
-    let stage = Stage::set(arguments.stage).await?;
+    let stage = Stage::set(arguments.stage.clone()).await?;
     let origin = Origin::of(&stage)?;
     let parts = if arguments.only.is_empty() {
         Part::value_variants()
@@ -98,13 +101,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
     for part in parts {
         for round in 1..=part.rounds(arguments.rounds, arguments.quick) {
             let mut cases = part.cases(arguments.quick);
-            cases.retain(|case| {
-                arguments.who.is_empty()
-                    || arguments
-                        .who
-                        .iter()
-                        .any(|who| who == case.contestant.name())
-            });
+            cases.retain(|case| arguments.wants(case));
             // Back and forth, so that a machine that gets slower and slower favours nobody.
             if round.is_multiple_of(2) {
                 cases.reverse();
@@ -151,6 +148,14 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<()> {
         results.failures.join("\n")
     );
     Ok(())
+}
+
+impl Arguments {
+    fn wants(&self, case: &Case) -> bool {
+        let who = case.contestant.name();
+        (self.who.is_empty() || self.who.iter().any(|wanted| wanted == who))
+            && self.row.as_ref().is_none_or(|wanted| *wanted == case.name)
+    }
 }
 
 impl Part {

@@ -8,9 +8,10 @@ use std::num::NonZeroU64;
 use clap::Args;
 use clockout::broker::client::Client;
 use clockout::settings::BrokerOnly;
+use clockout::wire::told::Outcome;
 
 use self::filter::Filter;
-use super::outcome::{Outcome, json_line};
+use super::outcome::{self, json_line};
 use super::signals::Signals;
 use super::{Common, Exit, terminal, values};
 
@@ -85,7 +86,7 @@ fn line(outcome: &Outcome) -> String {
     if terminal::is_watched() {
         aligned(outcome)
     } else {
-        outcome.columns().join("\t")
+        outcome::columns(outcome).join("\t")
     }
 }
 
@@ -100,8 +101,8 @@ fn aligned(outcome: &Outcome) -> String {
         code,
         job_id,
         message,
-    ] = outcome.columns();
-    let ending = terminal::painted(format!("{status:<10}  {code:<16}"), outcome.tone());
+    ] = outcome::columns(outcome);
+    let ending = terminal::painted(format!("{status:<10}  {code:<16}"), outcome::tone(outcome));
     format!("{completed_at}  {action:<6}  {queue:<8}  {agent:<8}  {ending}  {job_id}  {message}")
 }
 
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn on_a_terminal_columns_stand_below_each_other_and_the_ending_has_its_colour() {
         assert_eq!(
-            aligned(&Outcome::sample()),
+            aligned(&outcome::sample()),
             "2026-11-21T18:10:01.999Z  pause   10000     570       \u{1b}[32msucceeded   applied         \u{1b}[0m  j-1  \
              Paused successfully"
         );

@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 /// Longest wait that a PBX may ask for. The engine holds back every call for it, so a date far off, or a PBX whose
 /// clock is wrong, must not stop the worker for hours; nor is a receiver of traces waited for any longer.
-const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
 /// `None` if the header is neither seconds nor a date. A date that is past is a wait of zero.
-pub(super) fn parse(header: &str, now: SystemTime) -> Option<Duration> {
+pub fn parse(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     let wait = match header.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

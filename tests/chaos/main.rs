@@ -45,12 +45,14 @@ mod strikes;
 mod support;
 mod world;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use fault::{Fault, Side};
+use futures_util::future::join_all;
 use given::given;
 use report::{Findings, Report};
 use schedule::Schedule;
@@ -78,6 +80,8 @@ struct Asked {
     only: String,
     /// Queues that jobs are spread over; `None`: as the seed draws.
     shards: Option<u16>,
+    /// Seeds at a time, each in a world of its own.
+    parallel: usize,
     /// Where the report goes, beside standard output: this name with `.md` and `.json`.
     report: Option<PathBuf>,
 }
@@ -100,6 +104,7 @@ impl Asked {
             minutes: given("CLOCKOUT_CHAOS_MINUTES").unwrap_or(u64::MAX),
             only: given("CLOCKOUT_CHAOS_ONLY").unwrap_or_default(),
             shards: given("CLOCKOUT_CHAOS_SHARDS"),
+            parallel: given("CLOCKOUT_CHAOS_PARALLEL").unwrap_or(1),
             report: given("CLOCKOUT_CHAOS_REPORT"),
         }
     }
@@ -114,6 +119,7 @@ impl Asked {
             minutes: u64::MAX,
             only: "worker".to_owned(),
             shards: Some(1),
+            parallel: 1,
             report: None,
         }
     }
@@ -165,25 +171,32 @@ async fn when_workers_are_killed_and_restarted_in_turn_order_holds_from_one_to_t
 async fn go_through(asked: &Asked) {
     let began = Instant::now();
     let world = World::start().await;
-    let mut report = Report::new(world.version().await);
-    for &seed in &asked.seeds {
-        if began.elapsed().as_secs() / 60 >= asked.minutes {
-            break;
+    let report = RefCell::new(Report::new(world.version().await));
+    let seeds = RefCell::new(asked.seeds.iter().copied());
+    let is_over = || began.elapsed().as_secs() / 60 >= asked.minutes;
+    let next = || seeds.borrow_mut().next().filter(|_| !is_over());
+    let play = async |world: World| {
+        while let Some(seed) = next() {
+            let schedule = asked.schedule(seed);
+            let findings = run::run(&world, seed, &schedule, asked.jobs).await;
+            report.borrow_mut().add(&findings);
+            println!("seed {seed}: {findings}");
+            if !findings.broken.is_empty() {
+                asked.hand_in(&report.borrow());
+                show_broken(seed, &schedule, &findings);
+                panic!(
+                    "seed {seed} broke a promise; replay it with: {}",
+                    asked.replay(seed)
+                );
+            }
         }
-        let schedule = asked.schedule(seed);
-        let findings = run::run(&world, seed, &schedule, asked.jobs).await;
-        report.add(&findings);
-        println!("seed {seed}: {findings}");
-        if !findings.broken.is_empty() {
-            asked.hand_in(&report);
-            show_broken(seed, &schedule, &findings);
-            panic!(
-                "seed {seed} broke a promise; replay it with: {}",
-                asked.replay(seed)
-            );
-        }
+    };
+    let mut worlds = vec![world];
+    while worlds.len() < asked.parallel {
+        worlds.push(World::start().await);
     }
-    asked.hand_in(&report);
+    join_all(worlds.into_iter().map(play)).await;
+    asked.hand_in(&report.borrow());
 }
 
 /// Prints what was broken, and leaves all that is known of it in a file.

@@ -13,6 +13,16 @@ pub(super) fn node() -> Contestant {
         .with("MAX_IN_FLIGHT", 16)
 }
 
+/// Calls at a time for a PBX slower than some 20 ms.
+pub(super) fn node_for_a_slow_pbx() -> Contestant {
+    node().with("MAX_IN_FLIGHT", 32)
+}
+
+/// As many processes as there are processors, like the Python peers.
+pub(super) fn node_twice() -> Contestant {
+    node().with("PROCESSES", 2)
+}
+
 pub(super) fn aio_pika() -> Contestant {
     Contestant::peer("aio-pika")
         .with("PROCESSES", 2)

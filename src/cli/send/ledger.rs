@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use clockout::engine::job::{Action, Agent, Job, JobId, OutcomeId, PbxQueue};
 use clockout::engine::outcome::Status;
 use clockout::wire::outcome::routing_pattern;
+use clockout::wire::told::Outcome;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::outcome::Outcome;
+use crate::cli::outcome;
 use crate::cli::terminal::{Cell, Table, Tone};
 
 /// Most PBX queues that are listened to one by one; of more, everything is.
@@ -88,7 +89,7 @@ impl Ledger {
         let is_good = matches!(outcome.status(), Some(Status::Succeeded | Status::DryRun));
         let key = (outcome.status.clone(), outcome.code.clone());
         let ending = self.told.entry(key).or_insert(Ending {
-            tone: outcome.tone(),
+            tone: outcome::tone(&outcome),
             is_good,
             agents: 0,
         });
@@ -156,8 +157,9 @@ impl Ledger {
             "job_id", "action", "queue", "agent", "status", "code", "message",
         ]);
         for outcome in &self.shown {
-            let [_, action, queue, agent, status, code, job_id, message] = outcome.columns();
-            let status = Cell::text(&status).toned(outcome.tone());
+            let [_, action, queue, agent, status, code, job_id, message] =
+                outcome::columns(outcome);
+            let status = Cell::text(&status).toned(outcome::tone(outcome));
             let [job_id, action, queue, agent, code, message] =
                 [job_id, action, queue, agent, code, message].map(|text| Cell::text(&text));
             table.add([job_id, action, queue, agent, status, code, message]);

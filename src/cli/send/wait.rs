@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clockout::broker::client::{Feed, Received};
+use clockout::wire::told::Outcome;
 use indicatif::ProgressBar;
 use tokio::time::{Instant, sleep_until};
 
 use super::ledger::Ledger;
 use super::post::Post;
-use crate::cli::outcome::{Outcome, json_line};
+use crate::cli::outcome::json_line;
 use crate::cli::signals::Signals;
 
 const UNHEARD: &str = "all is sent, but its outcomes cannot be followed to the end";

@@ -4,8 +4,8 @@ use clap::Args;
 use clockout::engine::job::{Action, Agent, JobId, PbxQueue};
 use clockout::engine::outcome::Status;
 use clockout::wire::outcome::routing_pattern;
+use clockout::wire::told::Outcome;
 
-use crate::cli::outcome::Outcome;
 use crate::cli::values;
 
 /// Most bindings of the queue; where more would be needed, RabbitMQ sends everything.
@@ -83,6 +83,7 @@ fn allows<T>(list: &[T], given: Option<&str>, name: impl Fn(&T) -> &str) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::outcome::sample;
 
     fn some_queue(number: &str) -> PbxQueue {
         PbxQueue::parse(number).unwrap()
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_outcome_has_to_pass_every_filter_by_any_of_its_values() {
-        let outcome = Outcome::sample();
+        let outcome = sample();
         let passing = || Filter {
             actions: vec![Action::Remove, Action::Pause],
             statuses: vec![Status::Succeeded],
