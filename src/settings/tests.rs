@@ -525,6 +525,10 @@ fn no_secret_is_ever_printed() {
         ("CLOCKOUT_PBX_API_KEY", "HUSH"),
         ("CLOCKOUT_PBX_USERNAME", "user"),
         ("CLOCKOUT_PBX_PASSWORD", "HUSH"),
+        ("CLOCKOUT_HTTP_ACTIONS", "true"),
+        ("CLOCKOUT_HTTP_ACTIONS_TOKEN", "HUSHHUSHHUSHHUSH"),
+        ("CLOCKOUT_TRACES_ENDPOINT", "http://127.0.0.1:9"),
+        ("CLOCKOUT_TRACES_HEADERS", "authorization: Bearer HUSH"),
     ];
     let printed = format!("{:?}", load(&environment).unwrap());
     let panic = catch_unwind(|| load(&environment).unwrap_err()).unwrap_err();

@@ -1,5 +1,6 @@
 //! Guards against the silent death: a process that runs, a connection that stands, and nothing that moves. However the
-//! worker is cut off from its jobs, it comes back by itself, or `/livez` says that it cannot.
+//! worker is cut off from its jobs, it comes back by itself, or `/livez` says that it cannot. More of it: a broker that is killed
+//! and restarted in `broker/losses.rs`, a worker that never found its broker in `standby.rs`.
 
 mod filter;
 
