@@ -1,4 +1,5 @@
-//! The broker: one jobs queue with redelivery in place, a prefetch window, epochs, and acknowledgements that are under way.
+//! The broker: one jobs queue or some shards of it, with redelivery in place, a prefetch window that shards share evenly, epochs, and
+//! acknowledgements that are under way.
 //!
 //! Publishes are answered by the world; here stands only what decides which jobs come again.
 
@@ -14,6 +15,8 @@ type Place = usize;
 
 #[derive(Debug)]
 pub(crate) struct Broker {
+    shards: usize,
+    /// Of each shard.
     prefetch: usize,
     /// Every message ever published.
     pub(crate) published: Vec<Message>,
@@ -34,9 +37,10 @@ struct Session {
 }
 
 impl Broker {
-    pub(crate) fn new(prefetch: usize) -> Self {
+    pub(crate) fn new(prefetch: usize, shards: usize) -> Self {
         Self {
-            prefetch,
+            shards,
+            prefetch: prefetch / shards,
             published: Vec::new(),
             ready: BTreeMap::new(),
             consuming: true,
@@ -72,18 +76,45 @@ impl Broker {
             .extend(unacked.into_values().map(|place| (place, true)));
     }
 
-    /// Whether the worker consumes, its window has room, and there is a message for it.
+    /// Whether the worker consumes, and there is a message of a shard whose window has room.
     pub(crate) fn can_deliver(&self) -> bool {
-        let has_room = |session: &Session| session.unacked.len() < self.prefetch;
-        self.consuming && !self.ready.is_empty() && self.session.as_ref().is_some_and(has_room)
+        self.next().is_some()
+    }
+
+    fn next(&self) -> Option<Place> {
+        let session = self.session.as_ref().filter(|_| self.consuming)?;
+        let mut ready = self.ready.keys().copied();
+        ready.find(|&place| self.held(session, self.shard(place)) < self.prefetch)
+    }
+
+    /// All jobs of a PBX queue have one shard; what is unreadable has the first.
+    fn shard(&self, place: Place) -> usize {
+        match self.published.get(place) {
+            Some(Message::Job { head, .. }) => {
+                let number = head.queue.as_str().bytes().map(usize::from);
+                number.sum::<usize>() % self.shards
+            }
+            Some(Message::Unreadable { .. }) | None => 0,
+        }
+    }
+
+    fn held(&self, session: &Session, shard: usize) -> usize {
+        let places = session.unacked.values();
+        places.filter(|place| self.shard(**place) == shard).count()
+    }
+
+    /// The window of a shard that has used it up. That a single queue has used up all of it is no news to the worker.
+    pub(crate) fn used_up(&self) -> Option<usize> {
+        let session = self.session.as_ref().filter(|_| self.consuming)?;
+        let mut shards = 0..self.shards;
+        let is_full = |shard| self.held(session, shard) >= self.prefetch;
+        (self.shards > 1 && shards.any(is_full)).then_some(self.prefetch)
     }
 
     pub(crate) fn deliver(&mut self) -> Option<(Ticket, Message, bool)> {
-        if !self.can_deliver() {
-            return None;
-        }
+        let place = self.next()?;
+        let redelivered = self.ready.remove(&place)?;
         let session = self.session.as_mut()?;
-        let (place, redelivered) = self.ready.pop_first()?;
         session.last_tag += 1;
         session.unacked.insert(session.last_tag, place);
         let ticket = Ticket {

@@ -50,6 +50,8 @@ pub(crate) struct Swarm {
     pub(crate) settings: Settings,
     pub(crate) rates: Rates,
     pub(crate) queues: Vec<PbxQueue>,
+    /// Queues that the jobs are spread over, each with its part of prefetch.
+    pub(crate) shards: usize,
     pub(crate) agents_per_queue: usize,
     pub(crate) messages: usize,
     /// How long producers produce and faults happen.
@@ -88,8 +90,11 @@ impl Swarm {
                 rng.u32(1..=max)
             }
         };
+        let settings = settings(rng, &queues);
+        let shards = if rng.bool() { 1 } else { rng.usize(2..=4) };
         Self {
-            settings: settings(rng, &queues),
+            shards: shards.min(settings.prefetch.get()),
+            settings,
             rates: Rates::of(rng, calm),
             queues,
             agents_per_queue: rng.usize(1..=8),

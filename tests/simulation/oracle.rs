@@ -55,6 +55,8 @@ pub(crate) struct Met {
 pub(crate) enum Rarity {
     /// A job was given up before its attempts were, for others.
     Shed,
+    /// The same, where no more than a shard's part of prefetch was used up.
+    ShedInShard,
     /// What was held went back in a long outage.
     LetGo,
     /// The PBX was asked by a call about nobody, and was away.
@@ -64,7 +66,13 @@ pub(crate) enum Rarity {
 }
 
 impl Rarity {
-    pub(crate) const ALL: [Self; 4] = [Self::Shed, Self::LetGo, Self::AskedInVain, Self::AskedWell];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Shed,
+        Self::ShedInShard,
+        Self::LetGo,
+        Self::AskedInVain,
+        Self::AskedWell,
+    ];
 }
 
 #[derive(Debug)]
@@ -86,6 +94,8 @@ struct Process {
     /// Outcomes published and not yet answered.
     telling: BTreeMap<TellId, OutcomeId>,
     tells_ever: BTreeMap<TellId, OutcomeId>,
+    /// The part of prefetch that a shard has used up.
+    used_up: Option<usize>,
     /// Somebody wants no new deliveries.
     paused: bool,
     /// Somebody wants what waits for this PBX queue to leave, in this step.
@@ -96,20 +106,30 @@ struct Process {
 }
 
 impl Process {
-    /// Whether a job of this outcome's PBX queue may be given up before its attempts are: the queue fails on its own, prefetch is
-    /// used up, and more than an eighth of it, and than a call's worth, waits for the queue.
+    fn lose_channel(&mut self) {
+        self.tickets.void();
+        self.telling.clear();
+        self.used_up = None;
+        self.obligations
+            .values_mut()
+            .for_each(Obligation::lose_tickets);
+    }
+
+    /// Whether a job of this outcome's PBX queue may be given up before its attempts are: the queue fails on its own, prefetch,
+    /// or a shard's part of it, is used up, and more than an eighth of that, and than a call's worth, waits for the queue.
     fn may_shed(&self, moment: Moment<'_>, outcome: &Outcome) -> bool {
         let Some(queue) = outcome.queue else {
             return false;
         };
         let prefetch = moment.settings.prefetch.get();
-        let used_up = self.tickets.held() >= prefetch || self.tickets.owed() >= prefetch;
+        let all_used_up = self.tickets.held() >= prefetch || self.tickets.owed() >= prefetch;
+        let used_up = all_used_up || self.used_up.is_some();
         let here = self.obligations.values().filter(|o| o.job.queue == queue);
         let waiting: usize = here
             .filter(|o| o.ended.is_none())
             .map(|o| o.tickets.len())
             .sum();
-        let share = (prefetch / 8).max(moment.settings.max_agents.get());
+        let share = (self.used_up.unwrap_or(prefetch) / 8).max(moment.settings.max_agents.get());
         self.calls.fails_alone(moment, queue) && used_up && waiting > share
     }
 }
@@ -171,15 +191,9 @@ impl Oracle {
                     .tickets
                     .buried(*ticket, good, &mut process.obligations);
             }
-            Event::ChannelLost { .. } => {
-                process.tickets.void();
-                process.telling.clear();
-                process
-                    .obligations
-                    .values_mut()
-                    .for_each(Obligation::lose_tickets);
-            }
-            Event::Tick | Event::PartUsedUp { part: _ } => {}
+            Event::ChannelLost { .. } => process.lose_channel(),
+            Event::Tick => {}
+            Event::PartUsedUp { part } => process.used_up = *part,
             Event::Asked { away, .. } => {
                 let away = away.is_some();
                 process.calls.asked(away);
@@ -311,7 +325,10 @@ impl Oracle {
         } else {
             let shed = process.may_shed(moment, outcome);
             let shed = outcomes::judge(moment, &mut process.obligations, outcome, shed);
-            self.met.rarities.extend(shed.then_some(Rarity::Shed));
+            let rarity = process
+                .used_up
+                .map_or(Rarity::Shed, |_| Rarity::ShedInShard);
+            self.met.rarities.extend(shed.then_some(rarity));
         }
     }
 

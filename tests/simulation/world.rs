@@ -55,6 +55,10 @@ enum Occurrence {
         process: u32,
     },
     ChannelLost,
+    /// The worker has written what it meant to, and ends its session.
+    LetGo {
+        epoch: Epoch,
+    },
     Reconnected {
         process: u32,
     },
@@ -92,9 +96,9 @@ pub(crate) struct World {
 /// Runs one seed to its end; panics if a promise is broken.
 pub(crate) fn run(seed: u64, trace: bool) -> Met {
     let mut world = World::new(seed, trace);
+    world.plan_a_dead_queue(seed);
     world.plan();
     world.plan_orders(seed);
-    world.plan_a_dead_queue(seed);
     world.pass_until(world.swarm.safety_phase, |_| false);
     world.heal();
     let patience = world.now + LIVENESS_BOUND;
@@ -119,7 +123,7 @@ impl World {
             agenda: BTreeMap::new(),
             agenda_len_ever: 0,
             producer: Producer::default(),
-            broker: Broker::new(swarm.settings.prefetch.get()),
+            broker: Broker::new(swarm.settings.prefetch.get(), swarm.shards),
             pbx,
             healed: false,
             processes_ever: 0,
@@ -167,13 +171,15 @@ impl World {
         }
     }
 
-    /// In every fifth seed, one in which nobody meddles, one of several PBX queues is dead.
+    /// In every fifth seed, one in which nobody meddles, one of several PBX queues is dead, and jobs enough come for it to be in the
+    /// way of others.
     fn plan_a_dead_queue(&mut self, seed: u64) {
         const BEREAVED: u64 = 4;
         if let [queue, _, ..] = self.swarm.queues[..]
             && seed % 5 == BEREAVED
         {
             self.pbx.dead = Some(queue);
+            self.swarm.messages = self.rng.usize(80..=200);
         }
     }
 
@@ -210,6 +216,7 @@ impl World {
     fn pass_until(&mut self, end: Duration, done: fn(&Self) -> bool) {
         let mut ticks_at_once = 0;
         while !done(self) {
+            self.tell_of_used_up();
             self.expect_deliveries();
             let deadline = self
                 .process
@@ -269,7 +276,7 @@ impl World {
             }
             Occurrence::CallEnds { call, .. } => self.end_call(call),
             Occurrence::Asked { .. } => self.answer_ask(),
-            Occurrence::ChannelLost => self.lose_channel(),
+            Occurrence::ChannelLost | Occurrence::LetGo { .. } => self.lose_channel(),
             Occurrence::Reconnected { .. } => self.broker.connect(),
             Occurrence::OutageBegins { outage } => {
                 self.pbx.outage = Some(outage);
@@ -290,6 +297,7 @@ impl World {
         match occurrence {
             Occurrence::DeliveriesArrive { epoch }
             | Occurrence::SettlementsArrive { epoch }
+            | Occurrence::LetGo { epoch }
             | Occurrence::Told { epoch, .. }
             | Occurrence::Buried { epoch, .. } => self.broker.epoch() != Some(*epoch),
             Occurrence::CallEnds { process, .. }

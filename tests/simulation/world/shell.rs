@@ -28,6 +28,8 @@ pub(super) struct Process {
     /// The calls under way.
     pub(super) calls: BTreeMap<CallId, Arc<Batch>>,
     deliveries_due: bool,
+    /// What it was last told of a shard that has used its part of prefetch up.
+    used_up: Option<usize>,
 }
 
 impl World {
@@ -42,6 +44,7 @@ impl World {
             inbox: VecDeque::new(),
             calls: BTreeMap::new(),
             deliveries_due: false,
+            used_up: None,
         });
     }
 
@@ -82,6 +85,18 @@ impl World {
         if let Some(process) = &mut self.process {
             process.inbox.clear();
             process.deliveries_due = false;
+            process.used_up = None;
+        }
+    }
+
+    /// Tells the engine when a shard has used its part of prefetch up, and when none has any more.
+    pub(super) fn tell_of_used_up(&mut self) {
+        let part = self.broker.used_up();
+        if let Some(process) = &mut self.process
+            && process.used_up != part
+        {
+            process.used_up = part;
+            self.step(Event::PartUsedUp { part });
         }
     }
 
@@ -207,7 +222,7 @@ impl World {
                 let latency = up_to(&mut self.rng, self.swarm.call_latency);
                 self.after(latency, Occurrence::Asked { process });
             }
-            Effect::LetGo => self.lose_channel(),
+            Effect::LetGo => self.let_go(),
             Effect::Tell { tell, .. } => {
                 let published = self.publish();
                 self.answer_publish(|epoch| Occurrence::Told {
@@ -243,6 +258,14 @@ impl World {
                 self.broker.hear(self.broker.settling());
                 self.end_process("drained");
             }
+        }
+    }
+
+    /// What was said before is written first, and more may be said and heard meanwhile.
+    fn let_go(&mut self) {
+        if let Some(epoch) = self.broker.epoch() {
+            let latency = up_to(&mut self.rng, Duration::from_secs(1));
+            self.after(latency, Occurrence::LetGo { epoch });
         }
     }
 
