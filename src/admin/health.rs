@@ -107,7 +107,7 @@ impl Snapshot {
         if engine.paused {
             add(
                 ReasonCode::Paused,
-                "no jobs are taken: consuming is paused".to_owned(),
+                "no jobs are taken until consuming is resumed".to_owned(),
             );
         }
         if engine.draining {

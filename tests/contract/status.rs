@@ -99,7 +99,7 @@ async fn a_worker_that_somebody_paused_is_paused_and_not_in_trouble() {
             .then_some(text)
     })
     .await;
-    let expected = "\nPaused\n  no jobs are taken: consuming is paused\n";
+    let expected = "\nPaused\n  no jobs are taken until consuming is resumed\n";
     assert!(text.contains(expected), "{text}");
 }
 

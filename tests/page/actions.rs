@@ -7,6 +7,8 @@ use crate::browser::Browser;
 use crate::support::{Stage, WorkerSetup, stage};
 
 const TOKEN: &str = "a-token-of-this-test";
+/// That wait while the worker is paused.
+const JOBS: u32 = 24;
 const ENTER: &str = "\u{e007}";
 
 fn with_actions(stage: &Stage) -> WorkerSetup {
@@ -41,16 +43,26 @@ async fn whoever_knows_the_token_pauses_and_resumes_the_worker_on_the_page() {
     browser.shows("actions-word", "consuming is paused").await;
     browser.shows("verdict", "Paused").await;
     browser.shows("broker", "connected, taking no jobs").await;
-    browser.look_over("paused").await;
-    stage.send(pause("1")).await;
-    stage.jobs_ready(1).await;
-    browser
-        .comes("document.getElementById('jobs-ready').textContent === '1'")
+    stage
+        .send_all((10_000..10_000 + JOBS).map(|queue| pause(&queue.to_string())))
         .await;
+    stage.jobs_ready(JOBS).await;
+    browser
+        .comes(&format!(
+            "document.getElementById('jobs-ready').textContent === '{JOBS}'"
+        ))
+        .await;
+    browser
+        .comes("!document.getElementById('plot-idle').hidden")
+        .await;
+    browser.shows("plot-idle", "nothing in the last ").await;
+    browser.look_over("paused").await;
 
     browser.click("resume").await;
     browser.shows("verdict", "All is well").await;
-    assert_eq!(stage.outcomes.next().await.json()["code"], "applied");
+    for _ in 0..JOBS {
+        assert_eq!(stage.outcomes.next().await.json()["code"], "applied");
+    }
     assert!(worker.log().contains("as Sara asked from 127.0.0.1:"));
     // A refused token is an error to the browser's console, and the only one.
     let complaints = browser.complaints().await;

@@ -52,6 +52,9 @@ pub const SCREENS: [Screen; 4] = [
 const CUT_OFF: &str = "Array.from(document.querySelectorAll('.scroll, tbody :is(th, td)')).filter((it) => \
                        it.scrollWidth > it.clientWidth).map((it) => it.textContent)";
 
+/// Of all that is in the page; `scrollHeight` is never below that of the screen.
+const HEIGHT: &str = "Math.ceil(document.body.getBoundingClientRect().height)";
+
 impl Screen {
     const fn new(scheme: &'static str, width: u32) -> Screen {
         Screen { scheme, width }
@@ -166,12 +169,24 @@ impl Browser {
                 "{name}, {scheme}, {width}: {objections:#?}"
             );
             if let Ok(folder) = std::env::var(PICTURES) {
-                let height = self.ask("document.documentElement.scrollHeight").await;
-                self.resize(width, height.as_u64().unwrap()).await;
+                self.fit(width).await;
                 let picture = self.client.screenshot().await.unwrap();
                 let path = Path::new(&folder).join(format!("{name}-{scheme}-{width}.png"));
                 std::fs::write(path, picture).unwrap();
             }
+        }
+    }
+
+    /// Makes the screen as high as the page, which may grow and shrink meanwhile.
+    async fn fit(&self, width: u32) {
+        let mut height = self.ask(HEIGHT).await;
+        loop {
+            self.resize(width, height.clone()).await;
+            let now = self.ask(HEIGHT).await;
+            if now == height {
+                break;
+            }
+            height = now;
         }
     }
 

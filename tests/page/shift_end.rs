@@ -8,6 +8,12 @@ use crate::support::{Stage, Worker, stage};
 const QUEUES: usize = 12;
 const AGENTS: usize = 40;
 
+const SLOW_MS: u64 = 1500;
+/// Slower still, so that a shift end lasts while it is looked at; below `pbx.timeout`.
+const SLOWER_MS: u64 = 6000;
+
+const STATUSES: &str =
+    "Array.from(document.querySelectorAll('#outcomes dt'), (it) => it.textContent).join()";
 const QUEUES_ARE_SHOWN: &str = "document.querySelectorAll('#queues tr').length > 0";
 
 /// Everybody of each queue leaves.
@@ -26,9 +32,9 @@ fn told(status: &str) -> String {
     format!("document.querySelector('[data-status={status}] dd').textContent")
 }
 
-/// A worker with a slow PBX, at which one agent of each queue is no member and one queue is not known.
-async fn slow_worker(stage: &Stage) -> Worker {
-    let slow = json!({"match": {}, "effect": {"latency": {"ms": 1500, "jitter_ms": 1000}}});
+/// The PBX takes so long for a call; at it one agent of each queue is no member and one queue is not known.
+fn slow_pbx(stage: &Stage, ms: u64) {
+    let slow = json!({"match": {}, "effect": {"latency": {"ms": ms, "jitter_ms": 1000}}});
     let unknown = json!({
         "match": {"queue": "10300", "agent": "507"},
         "effect": {"item": {"fail": {"text": "No such queue"}}}
@@ -38,6 +44,10 @@ async fn slow_worker(stage: &Stage) -> Worker {
         "effect": {"item": {"fail": {"text": "Interface not found"}}}
     });
     stage.faults(json!([slow, unknown, odd]));
+}
+
+async fn slow_worker(stage: &Stage) -> Worker {
+    slow_pbx(stage, SLOW_MS);
     stage
         .worker()
         .set("worker.name", "clockout-1")
@@ -78,6 +88,10 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         .comes("!document.getElementById('dead-next').hidden")
         .await;
     browser.shows("queues-shown", "0 queues").await;
+    let statuses = "succeeded,failed,unknown,expired,invalid,superseded,dry run";
+    assert_eq!(browser.ask(STATUSES).await, statuses);
+    let idle = "document.getElementById('plot-idle').hidden";
+    assert_eq!(browser.ask(idle).await, true);
 
     end_shift(&stage, "evening").await;
     browser
@@ -85,7 +99,9 @@ async fn the_page_shows_a_shift_end_an_outage_and_the_recovery_without_a_reload(
         .await;
     browser.shows("batches", "it was full").await;
     browser.shows("verdict", "All is well").await;
+    slow_pbx(&stage, SLOWER_MS);
     browser.look_over("shift-end").await;
+    slow_pbx(&stage, SLOW_MS);
     browser
         .comes(&format!("{} === '{}'", told("succeeded"), 2 * done))
         .await;

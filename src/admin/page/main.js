@@ -127,9 +127,14 @@ function showLastCall({ at, result, message, took_ms }) {
 /** Bad is what may leave an agent on the queue. */
 const TONES = { succeeded: "good", failed: "bad", invalid: "bad", unknown: "bad", expired: "bad" };
 
+/** What went well and what did not come first, what leaves nobody on a queue last. */
+const STATUSES = ["succeeded", "failed", "unknown", "expired", "invalid", "superseded", "dry_run"];
+
 function showOutcomes({ totals }) {
   const list = place("outcomes");
-  for (const [status, count] of Object.entries(totals.outcomes)) {
+  const outcomes = Object.entries(totals.outcomes);
+  outcomes.sort(([a], [b]) => STATUSES.indexOf(a) - STATUSES.indexOf(b));
+  for (const [status, count] of outcomes) {
     let pair = list.querySelector(`[data-status="${CSS.escape(status)}"]`);
     if (pair === null) {
       pair = document.createElement("div");
@@ -137,6 +142,7 @@ function showOutcomes({ totals }) {
       pair.append(withText("dt", status.replace("_", " ")), document.createElement("dd"));
       list.append(pair);
     }
+    pair.classList.toggle("zero", count === 0);
     say(pair.lastElementChild, number(count), count > 0 ? TONES[status] : "");
   }
 }
@@ -144,7 +150,7 @@ function showOutcomes({ totals }) {
 /** Why a batch left: the settings and metrics have the names, operators the words. */
 const CAUSES = {
   full: "it was full",
-  linger: "it had waited long enough",
+  linger: "its time to gather was over",
   prefetch: "no more jobs fit in",
   drain: "the worker stops",
   flush: "somebody flushed it",

@@ -36,6 +36,9 @@ export function plot({ received, outcomes }) {
   document.getElementById("plot-outcomes").setAttribute("d", line(outcomes, scale, shown));
   document.getElementById("plot-top").textContent = `${scale} per second`;
   document.getElementById("plot-from").textContent = `${seconds(shown)} ago`;
+  const idle = document.getElementById("plot-idle");
+  idle.hidden = most > 0 || received.length === 0;
+  idle.textContent = `nothing in the last ${seconds(received.length)}`;
   const label =
     `Jobs consumed: ${perSecond(received)} per second now, at most ${Math.max(0, ...received)}. ` +
     `Outcomes: ${perSecond(outcomes)} per second now, at most ${Math.max(0, ...outcomes)}.`;
