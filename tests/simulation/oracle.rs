@@ -109,6 +109,7 @@ impl Process {
     fn lose_channel(&mut self) {
         self.tickets.void();
         self.telling.clear();
+        self.calls.session_ended();
         self.used_up = None;
         self.obligations
             .values_mut()

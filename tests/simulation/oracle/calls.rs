@@ -168,6 +168,10 @@ impl Calls {
         self.health.asked(away);
     }
 
+    pub(super) fn session_ended(&mut self) {
+        self.health.session_ended();
+    }
+
     /// What is held goes back; `oldest`: since when the first of it is held.
     pub(super) fn let_go(&mut self, moment: Moment<'_>, oldest: Option<Duration>) {
         self.health.check_let_go(moment, oldest);

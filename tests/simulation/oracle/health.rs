@@ -22,6 +22,8 @@ pub(super) struct Health {
     failing: BTreeMap<PbxQueue, Vec<Duration>>,
     /// When a call last landed, for whichever.
     last_landed: Option<Duration>,
+    /// What is held is going back; the session has not ended yet.
+    letting_go: bool,
     /// What was held went back in this outage.
     asleep: bool,
     /// What the engine said of its breaker after the last step.
@@ -42,6 +44,7 @@ struct Step {
 
 impl Health {
     pub(super) fn check_call(&mut self, moment: Moment<'_>, batch: &Batch) {
+        assert!(!self.letting_go, "a call for what is going back");
         self.pace(moment);
         self.step.called |= batch.cause != Cause::Probe;
     }
@@ -128,6 +131,11 @@ impl Health {
             "gives back what was held for a short time, or nothing"
         );
         self.asleep = true;
+        self.letting_go = true;
+    }
+
+    pub(super) fn session_ended(&mut self) {
+        self.letting_go = false;
     }
 
     fn fail(&mut self, moment: Moment<'_>) {
@@ -150,7 +158,7 @@ impl Health {
     /// Whether nothing but a lane or a slot could hold a call back now.
     pub(super) fn permits(&self, moment: Moment<'_>) -> bool {
         let unpaced = moment.settings.max_calls_per_second.is_none();
-        !self.open && unpaced && moment.now.elapsed >= self.held_back_until
+        !self.open && !self.letting_go && unpaced && moment.now.elapsed >= self.held_back_until
     }
 
     /// The breaker opens when it must, closes only for a probe that landed, and lets nothing else through meanwhile.
