@@ -9,6 +9,7 @@
 mod foreign;
 #[path = "../support/left_out.rs"]
 mod left_out;
+mod targets;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
