@@ -7,6 +7,7 @@
 )]
 
 mod foreign;
+mod guard;
 #[path = "../support/left_out.rs"]
 mod left_out;
 mod targets;
