@@ -130,6 +130,19 @@ async fn the_documented_request_gets_the_documented_reply_byte_for_byte() {
     }
 }
 
+/// The request is what the worker's client sends: `tests/pbx_http.rs` holds that against the same file.
+#[tokio::test]
+async fn the_request_in_the_contract_gets_the_reply_that_the_contract_shows() {
+    let contract = include_str!("../docs/contract.md");
+    let line = |start| contract.lines().find(|line| line.starts_with(start));
+    let shown = line(r#"{"agents":"#).unwrap();
+    assert_eq!(shown, include_str!("fixtures/pause_request.json").trim());
+    let (sim, _) = start(Options::default()).await;
+    let path = "/api/v4/pbx/queues/batchpauseagent";
+    let (status, given) = request(&sim, "POST", path, JSON, shown).await;
+    assert_eq!((status, &*given), (200, line(r#"{"success":"#).unwrap()));
+}
+
 #[tokio::test]
 async fn pausing_and_removing_change_the_state_and_a_second_remove_finds_nobody() {
     let (sim, client) = start(Options::default()).await;

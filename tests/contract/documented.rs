@@ -3,6 +3,7 @@
 
 mod operators;
 mod readme;
+mod sent;
 mod session;
 
 use std::fs;

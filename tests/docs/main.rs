@@ -7,8 +7,10 @@
 )]
 
 mod foreign;
+mod guard;
 #[path = "../support/left_out.rs"]
 mod left_out;
+mod targets;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -23,7 +23,7 @@ use std::process::Command;
 use clockout::telemetry::Metrics;
 use left_out::left_out;
 use selector::{Exported, selectors};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const RULES: &str = "deploy/prometheus/clockout.rules.yml";
 const DASHBOARD: &str = "deploy/grafana/clockout.json";
@@ -104,20 +104,46 @@ fn prometheus_takes_the_rules_and_their_tests_pass() {
         ["check", "config", "prometheus.yml"],
         ["test", "rules", "clockout.test.yml"],
     ] {
-        let run = Command::new("promtool")
-            .args(arguments)
-            .current_dir(top().join("deploy/prometheus"))
-            .output();
-        let run = match run {
-            Err(why) if why.kind() == ErrorKind::NotFound => {
-                return left_out("promtool", "the alert rules", "Debian: prometheus");
-            }
-            run => run.unwrap(),
-        };
-        let said = [run.stdout, run.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(run.status.success(), "promtool {arguments:?}: {said}");
+        promtool(
+            &top().join("deploy/prometheus"),
+            arguments,
+            "the alert rules",
+        );
     }
+}
+
+/// As recording rules, as promtool reads no dashboards; with something in place of what Grafana fills in.
+#[test]
+fn prometheus_can_read_every_query_of_the_dashboard() {
+    let queries = texts(&dashboard(), &["expr"]);
+    assert!(queries.len() >= 25, "only {} were found", queries.len());
+    let rules = queries.iter().enumerate().map(|(number, query)| {
+        let query = query.replace("$__rate_interval", "1m");
+        let query = query.replace("$__range", "1h").replace("$job", "clockout");
+        assert!(!query.contains('$'), "something else is filled in: {query}");
+        json!({"record": format!("query:{number}"), "expr": query})
+    });
+    let rules: Vec<Value> = rules.collect();
+    let folder = tempfile::tempdir().unwrap();
+    // JSON is YAML.
+    let file = json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string();
+    fs::write(folder.path().join("dashboard.yml"), file).unwrap();
+    let check = ["check", "rules", "dashboard.yml"];
+    promtool(folder.path(), check, "the queries of the dashboard");
+}
+
+/// Runs it in a folder, to its good end, or says what is left out for want of it.
+fn promtool(folder: &Path, arguments: [&str; 3], what: &str) {
+    let mut promtool = Command::new("promtool");
+    let run = match promtool.args(arguments).current_dir(folder).output() {
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return left_out("promtool", what, "Debian: prometheus");
+        }
+        run => run.unwrap(),
+    };
+    let said = [run.stdout, run.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(run.status.success(), "promtool {arguments:?}: {said}");
 }
 
 #[test]
@@ -143,19 +169,22 @@ fn the_dashboards_panels_are_complete_and_do_not_overlap() {
     }
 }
 
-/// Every query in it, however deep.
+/// Every query in it, and what fills in its variables, however deep.
 fn queries(part: &Value) -> Vec<String> {
+    texts(part, &["expr", "query", "definition"])
+}
+
+/// Every text under one of these names, however deep.
+fn texts(part: &Value, names: &[&str]) -> Vec<String> {
     match part {
         Value::Object(fields) => fields
             .iter()
             .flat_map(|(name, value)| match value {
-                Value::String(text) if ["expr", "query", "definition"].contains(&&**name) => {
-                    vec![text.clone()]
-                }
-                value => queries(value),
+                Value::String(text) if names.contains(&&**name) => vec![text.clone()],
+                value => texts(value, names),
             })
             .collect(),
-        Value::Array(items) => items.iter().flat_map(queries).collect(),
+        Value::Array(items) => items.iter().flat_map(|item| texts(item, names)).collect(),
         _ => Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! The README: what it shows of `send`, `check`, `status` and `demo`.
+//! The README: what it shows of `send`, `run`, `check`, `status` and `demo`.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::refusal;
 use super::session::{Desk, Page, printed_in};
-use crate::support::{free_port, place, poll, stage};
+use crate::support::{Stage, free_port, place, poll, stage, within};
 
 #[tokio::test]
 async fn what_the_readme_sends_ends_as_it_shows() {
@@ -32,6 +32,34 @@ async fn the_check_finds_what_the_readme_shows() {
     let page = Page::read("README.md");
     let [_, check, _] = page.sessions();
     desk.play(check).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_started_as_the_readme_says_does_a_job() {
+    const KEY: &str = "a-key-of-this-test";
+    let place = place();
+    let pbx = format!("127.0.0.1:{}", free_port());
+    // Only what the page sets leads to the broker.
+    let desk = Desk::at(&place, &pbx).with("CLOCKOUT_AMQP_URL", "amqp://nowhere.invalid");
+    let desk = desk.with_file("/run/secrets/pbx", KEY);
+    let desk = desk.with_address("192.0.2.7", &pbx);
+    let desk = desk.with_address("amqp://…", &place.url);
+    let simulate = format!("$ clockout pbx-sim --listen 127.0.0.1:8088 --api-key {KEY}");
+    let mut sim = desk.begin(&simulate);
+    sim.line().await;
+    let mut stage = Stage::at(place).await;
+    let page = Page::read("README.md");
+    let [_, start] = page.blocks("bash")[..] else {
+        panic!("how to try it, and how to run it");
+    };
+    // What the tests run is built already.
+    let run = start.strip_prefix("cargo install --path . --locked\n");
+    let run = run.unwrap().replace("\\\n", "");
+    let mut worker = desk.begin(&format!("$ {run}"));
+    // A worker that cannot connect goes on saying so.
+    within("a connection", worker.says("connected to RabbitMQ")).await;
+    let job = json!({"action": "pause", "queue": "10000", "agent": "570"});
+    assert_eq!(stage.perform(job).await["code"], "applied");
 }
 
 /// First all but one agent of each PBX queue are done; then the PBX answers no call any more.

@@ -149,6 +149,12 @@ impl Desk {
         self
     }
 
+    /// With an address that a page only stands in for.
+    pub(super) fn with_address(mut self, shown: &str, here: &str) -> Desk {
+        self.here.push((shown.to_owned(), here.to_owned()));
+        self
+    }
+
     /// Puts the files there whose contents a session shows.
     pub(super) fn lay(&self, session: &str) {
         for shown in session.split("$ cat ").skip(1) {

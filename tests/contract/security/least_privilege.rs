@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Invocation, Node, Place, Rabbit, Stage};
 
@@ -53,10 +53,26 @@ fn user(node: &Node, name: &str, who: &str) -> Place {
 }
 
 #[test]
-fn the_command_on_the_page_gives_the_rights_of_its_first_row() {
-    let rights = rights(CHECKS).map(|right| format!("'{right}'")).join(" ");
-    let command = format!("\nrabbitmqctl set_permissions -p / clockout {rights}\n");
-    assert!(page().contains(&command), "{command}");
+fn the_commands_on_the_page_make_a_user_with_the_rights_of_its_first_row() {
+    let node = Node::start();
+    let page = page();
+    let commands = page.lines();
+    let commands = commands.filter_map(|line| line.strip_prefix("rabbitmqctl "));
+    let commands: Vec<Vec<String>> = commands.filter_map(shlex::split).collect();
+    assert_eq!(commands.len(), 2);
+    for words in &commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        node.ctl(&words);
+    }
+    node.ctl(&["authenticate_user", "clockout", "PASSWORD"]);
+    let list = ["list_user_permissions", "clockout", "--silent"];
+    let listed = node.ctl(&[&list[..], &["--formatter", "json"]].concat());
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let [configure, write, read] = rights(CHECKS);
+    assert_eq!(
+        listed,
+        json!([{"vhost": "/", "configure": configure, "write": write, "read": read}])
+    );
 }
 
 #[tokio::test]
