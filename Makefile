@@ -25,9 +25,9 @@ test: ## Run all tests; they bring their own RabbitMQ unless CLOCKOUT_TEST_AMQP_
 	  scripts/ensure $$need || echo "tests that need $$need say that they are left out" >&2; done
 	cargo test --workspace
 
-# What only some tests need: a browser, the examples' languages, a judge of alert rules. CLOCKOUT_TEST_STRICT says which of
-# them must not be missing.
-FOREIGN := browser node php promtool python
+# What only some tests need: a browser, the examples' languages, judges of alert rules, units and Compose files.
+# CLOCKOUT_TEST_STRICT says which of them must not be missing.
+FOREIGN := browser compose node php promtool python systemd
 
 .PHONY: schemas
 schemas: ## Write docs/schemas anew

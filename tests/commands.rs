@@ -30,6 +30,28 @@ fn shown(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     text(output.stdout)
 }
 
+/// As a reader such as `head` does, once it has seen enough.
+#[test]
+fn what_only_prints_does_not_mind_that_nobody_reads_to_the_end() {
+    for arguments in [
+        &["completions", "bash"][..],
+        &["schema", "job"],
+        &["config", "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_clockout"))
+            .args(arguments)
+            .env_clear()
+            .env("CLOCKOUT_PBX_BASE_URL", "http://127.0.0.1:9")
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert_eq!(text(output.stderr), "", "{arguments:?}");
+    }
+}
+
 const SECRET: &str = "hush-hush";
 
 #[test]

@@ -1,11 +1,9 @@
 //! `clockout completions`: what a shell needs to complete commands and flags.
 
-use std::io::{self, Write as _};
-
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, Exit};
+use super::{Cli, Exit, terminal};
 
 /// Print what a shell needs to complete commands and flags.
 #[derive(Debug, Args)]
@@ -27,8 +25,6 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         "clockout",
         &mut script,
     );
-    let mut out = io::stdout().lock();
-    out.write_all(&script)?;
-    out.flush()?;
+    terminal::print_whole(&String::from_utf8(script)?)?;
     Ok(Exit::Done)
 }

@@ -1,7 +1,5 @@
 //! `clockout config`: the settings as they count, each with where it came from. No secret is shown.
 
-use std::io::Write as _;
-
 use clap::Args;
 use clockout::settings::{Effective, Origin, Overview, Shown};
 use serde::Serialize;
@@ -27,7 +25,7 @@ pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let overview = Overview::from_process(&arguments.common.into());
     if arguments.json {
         let shown = serde_json::to_string_pretty(&json(&overview.settings)?)?;
-        writeln!(terminal::stdout(), "{shown}")?;
+        terminal::print_whole(&(shown + "\n"))?;
     } else {
         table(&overview.settings).print()?;
     }

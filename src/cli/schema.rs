@@ -1,11 +1,9 @@
 //! `clockout schema`: prints what a job or an outcome has to look like.
 
-use std::io::{self, Write};
-
 use clap::{Args, ValueEnum};
 use clockout::{settings, wire};
 
-use super::Exit;
+use super::{Exit, terminal};
 
 /// Print a JSON Schema (2020-12).
 #[derive(Debug, Args)]
@@ -31,9 +29,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         Subject::Outcome => wire::schema::outcome().to_value(),
         Subject::Config => settings::schema(),
     };
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &schema)?;
-    out.write_all(b"\n")?;
-    out.flush()?;
+    let schema = serde_json::to_string_pretty(&schema)?;
+    terminal::print_whole(&(schema + "\n"))?;
     Ok(Exit::Done)
 }

@@ -137,7 +137,11 @@ fn print_letters(input: &mut Input, run: Uuid) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     for letter in letter::all(input, run)? {
         let letter = letter.map_err(Cause::from)?;
-        writeln!(out, "{}", json_line(&letter.message.body))?;
+        match writeln!(out, "{}", json_line(&letter.message.body)) {
+            // Whoever read has seen enough.
+            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
     }
     Ok(Exit::Done)
 }

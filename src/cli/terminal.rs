@@ -75,6 +75,15 @@ pub(super) fn stdout() -> AutoStream<io::Stdout> {
     anstream::stdout()
 }
 
+/// Prints a text that is made as a whole. Whoever reads it may have seen enough before its end, as `head` has.
+pub(super) fn print_whole(text: &str) -> io::Result<()> {
+    let mut out = stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// Whether somebody looks at standard output.
 pub(super) fn is_watched() -> bool {
     io::stdout().is_terminal()

@@ -31,7 +31,7 @@ async fn the_sessions_of_the_page_on_sending_print_what_it_shows() {
     )]));
     let worker = stage.worker().start().await;
     let page = Page::read("docs/sending.md");
-    let [one, many, wrong, watch] = page.sessions();
+    let [one, many, wrong, looked_at, watch, made] = page.sessions();
     let desk = Desk::beside(&stage, &worker);
     let mut watching = desk.begin(watch);
     let mut watched = watching.says("following").await;
@@ -40,6 +40,9 @@ async fn the_sessions_of_the_page_on_sending_print_what_it_shows() {
     }
     watched += &watching.rest().await.join("\n");
     desk.hold(&watched, printed_in(watch));
+    for session in [looked_at, made] {
+        desk.play(session).await;
+    }
 }
 
 #[tokio::test]

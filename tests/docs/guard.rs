@@ -85,7 +85,7 @@ const PLAYED: &[Row] = &[
     (
         "docs/sending.md",
         "console",
-        4,
+        6,
         &["the_sessions_of_the_page_on_sending_print_what_it_shows"],
     ),
     (

@@ -1,7 +1,6 @@
 //! `clockout dead show`: one letter, whole.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::str::Utf8Chunk;
 
 use base64::Engine as _;
@@ -68,7 +67,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         } else {
             text(&letter, &account, desk.now)
         };
-        write!(terminal::stdout(), "{shown}")?;
+        terminal::print_whole(&shown)?;
         walk.keep(letter).await?;
     }
     walk.end().await

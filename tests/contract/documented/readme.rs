@@ -17,7 +17,7 @@ async fn what_the_readme_sends_ends_as_it_shows() {
     let worker = stage.worker().start().await;
     let desk = Desk::beside(&stage, &worker);
     let page = Page::read("docs/sending.md");
-    let [_, many, _, _] = page.sessions();
+    let [_, many, ..] = page.sessions::<6>();
     desk.lay(many);
     let page = Page::read("README.md");
     let [send, _, _] = page.sessions();
