@@ -200,6 +200,12 @@ impl Obligation {
         self.job.action == Action::Remove && self.ended.is_some() && !succeeded && !turned_away
     }
 
+    /// Whether it ended as one whose attempts are used up, with a call of its own or without.
+    pub(super) fn is_given_up(&self) -> bool {
+        let code = self.told.as_ref().map(|told| told.code);
+        matches!(code, Some(Code::Exhausted | Code::Ambiguous))
+    }
+
     pub(super) fn last_seen(&self) -> Option<Seen> {
         self.attempts.last().map(|attempt| attempt.seen)
     }

@@ -40,13 +40,15 @@ impl<'o> Place<'o> {
             .filter(move |(_, o)| o.job.action == action && o.asks(self.moment))
     }
 
-    /// Whether this job shares no retry and no turn with another: none was called that had not ended before it came.
+    /// Whether this job shares no retry and no turn with another: none was called, or given up in place of a call, that had not
+    /// ended before it came.
     pub(super) fn has_alone(self, waiting: &Obligation, all: &'o Obligations) -> bool {
         let was_over = |o: &Obligation| o.ended.is_some_and(|ended| ended < waiting.delivered);
         let mut others = self
             .all(all)
             .filter(|(_, o)| o.first_arrival != waiting.first_arrival);
-        others.all(|(_, o)| !o.asks(self.moment) && (o.attempts.is_empty() || was_over(o)))
+        let had_a_turn = |o: &Obligation| !o.attempts.is_empty() || o.is_given_up();
+        others.all(|(_, o)| !o.asks(self.moment) && (!had_a_turn(o) || was_over(o)))
     }
 
     /// Whom a call of `action` serves. A remove replaces the pauses before it. A pause waits for the removes before it, and
