@@ -215,7 +215,10 @@ fn pages() -> impl Iterator<Item = (String, String)> {
     files("md")
 }
 
-/// Every file with this extension that is not made by a build.
+/// Folders that a build or a package manager makes.
+const MADE: [&str; 3] = ["target", "node_modules", "vendor"];
+
+/// Every file with this extension that nobody else has made.
 fn files(extension: &str) -> impl Iterator<Item = (String, String)> {
     let mut folders = vec![PathBuf::new()];
     let mut found = Vec::new();
@@ -225,7 +228,7 @@ fn files(extension: &str) -> impl Iterator<Item = (String, String)> {
             let name = entry.file_name().into_string().unwrap();
             let path = folder.join(&name);
             if entry.file_type().unwrap().is_dir() {
-                if !name.starts_with('.') && name != "target" {
+                if !name.starts_with('.') && !MADE.contains(&name.as_str()) {
                     folders.push(path);
                 }
             } else if path.extension().is_some_and(|found| found == extension) {
