@@ -132,8 +132,10 @@ bench-build:
 	@scripts/ensure cc rabbitmq
 	cargo build --release -p clockout -p clockout-bench
 
-.PHONY: target/bench/peers/%
-target/bench/peers/%:
+# Always: what is there may be of another day.
+.PHONY: always
+always:
+target/bench/peers/%: always
 	@bench/peers/$*/install $@
 
 .PHONY: plots

@@ -9,7 +9,6 @@ export const settings = {
   maxAgents: number("MAX_AGENTS", 50),
   lingerMs: number("LINGER_MS", 0),
   maxInFlight: number("MAX_IN_FLIGHT", 16),
-  processes: number("PROCESSES", 1),
 };
 
 function word(name) {

@@ -79,10 +79,6 @@ fn in_order(order: Order, quick: bool) -> Vec<Case> {
         backlog(Contestant::clockout(), 0, 100_000),
         backlog(Contestant::clockout(), 5, 100_000),
         backlog(peers::node(), 5, 100_000),
-        Case {
-            name: "PBX 5 ms, 2 processes".to_owned(),
-            ..backlog(peers::node_twice(), 5, 100_000)
-        },
         backlog(peers::node_for_a_slow_pbx(), 50, 100_000),
         backlog(peers::aio_pika(), 5, 20_000),
         backlog(peers::celery(), 5, 20_000),

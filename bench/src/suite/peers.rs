@@ -18,11 +18,6 @@ pub(super) fn node_for_a_slow_pbx() -> Contestant {
     node().with("MAX_IN_FLIGHT", 32)
 }
 
-/// As many processes as there are processors, like the Python peers.
-pub(super) fn node_twice() -> Contestant {
-    node().with("PROCESSES", 2)
-}
-
 pub(super) fn aio_pika() -> Contestant {
     Contestant::peer("aio-pika")
         .with("PROCESSES", 2)
