@@ -177,9 +177,11 @@ impl Worker {
         .await
     }
 
-    /// What it has written to standard error: all of it, as it goes straight into a file.
+    /// What it has written to standard error: all of it, as it goes straight into a file. A letter that is just being written may
+    /// be cut.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log.path()).expect("a log of text")
+        let log = std::fs::read(self.log.path()).expect("the file of the log is there");
+        String::from_utf8_lossy(&log).into_owned()
     }
 }
 
