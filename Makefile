@@ -75,12 +75,13 @@ soak: JOBS ?= 20000
 soak: STRIKES ?= 12
 soak: SEEDS ?= 50
 soak: MINUTES ?= 120
+soak: BUILD = --release
 chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker SHARDS=3 REPORT=file
-soak: ## The same for long: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each, PARALLEL=1 at a time
+soak: ## The same for long, of a release build: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each, PARALLEL=1 at a time
 chaos soak:
 	@scripts/ensure cc rabbitmq
 	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS PARALLEL REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
-	  cargo test --test chaos whatever_fails -- --nocapture
+	  cargo test $(BUILD) --test chaos whatever_fails -- --nocapture
 
 .PHONY: mutants
 mutants: ## Break one invariant after the other on purpose, and see whether simulation and chaos notice
