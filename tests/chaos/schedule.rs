@@ -59,11 +59,17 @@ impl Schedule {
             !drawn.is_empty(),
             "nothing that goes wrong is called {only:?}"
         );
+        // Often one alone: its order is judged whatever else goes wrong.
+        let workers = *rng.choice(&[1, 1, 1, 2, 2, 3]).expect("not empty");
+        let patience = if workers > 1 {
+            NO_WATCHDOG
+        } else {
+            further.patience
+        };
         Schedule {
-            // Often one alone: its order is judged whatever else goes wrong.
-            workers: *rng.choice(&[1, 1, 1, 2, 2, 3]).expect("not empty"),
+            workers,
             shards: shards.unwrap_or(further.shards),
-            settings: settings(rng, further.patience),
+            settings: settings(rng, patience),
             pbx_queues: rng.usize(2..=40),
             pbx_latency: Duration::from_millis(rng.u64(0..=10)),
             strikes: (0..strikes).map(|_| Strike::of(rng, &drawn)).collect(),
@@ -108,10 +114,14 @@ impl Strike {
     }
 }
 
+/// A patience that outlasts every run: what the watchdog would mend is to be seen. Several workers have none, as a rebuild
+/// loses a connection, and over that order does not hold from one to the next; on a busy machine it comes without a fault.
+const NO_WATCHDOG: &str = "1h";
+
 /// What does not depend on how much goes wrong; from a stream of its own.
 struct Further {
     shards: u16,
-    /// Of the watchdog, which in every other seed has no occasion: what it would mend is to be seen.
+    /// Of one worker's watchdog, which in every other seed has no occasion.
     patience: &'static str,
 }
 
@@ -120,7 +130,7 @@ impl Further {
         let mut rng = Rng::with_seed(!seed);
         Self {
             shards: *rng.choice(&[1, 1, 1, 2, 3, 4]).expect("not empty"),
-            patience: rng.choice(&["5s", "1h"]).expect("not empty"),
+            patience: rng.choice(&["5s", NO_WATCHDOG]).expect("not empty"),
         }
     }
 }
