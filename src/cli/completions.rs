@@ -25,6 +25,6 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         "clockout",
         &mut script,
     );
-    terminal::print_whole(&String::from_utf8(script)?)?;
+    terminal::print(&String::from_utf8(script)?)?;
     Ok(Exit::Done)
 }

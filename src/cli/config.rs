@@ -25,7 +25,7 @@ pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let overview = Overview::from_process(&arguments.common.into());
     if arguments.json {
         let shown = serde_json::to_string_pretty(&json(&overview.settings)?)?;
-        terminal::print_whole(&(shown + "\n"))?;
+        terminal::print_line(shown)?;
     } else {
         table(&overview.settings).print()?;
     }

@@ -10,7 +10,6 @@ mod story;
 mod summary;
 mod verify;
 
-use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -32,7 +31,7 @@ use uuid::Uuid;
 use self::plan::{Plan, Size};
 use self::play::{Played, Stage};
 use self::summary::{Measured, Summary};
-use super::{Common, Exit, run};
+use super::{Common, Exit, run, terminal};
 
 /// How long the simulated PBX takes for a call.
 const PBX_LATENCY: Duration = Duration::from_millis(20);
@@ -109,7 +108,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     } else {
         summary.to_string()
     };
-    writeln!(io::stdout(), "{shown}")?;
+    terminal::print_line(shown)?;
     Ok(if summary.is_right() {
         Exit::Done
     } else {

@@ -1,6 +1,5 @@
 //! `clockout pbx-sim`: the simulated PBX as a server of its own (`docs/pbx-sim.md`).
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use clockout::pbx::sim::{Options, Seat, Sim};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, values};
+use super::{Exit, terminal, values};
 
 /// Run a simulated PBX; faults are switched over HTTP, under /sim/faults.
 #[derive(Debug, Args)]
@@ -63,9 +62,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let sim = Sim::start(arguments.listen, options)
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    let mut out = io::stdout();
-    writeln!(out, "{}", sim.url())?;
-    out.flush()?;
+    terminal::print_line(sim.url())?;
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}

@@ -30,6 +30,6 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         Subject::Config => settings::schema(),
     };
     let schema = serde_json::to_string_pretty(&schema)?;
-    terminal::print_whole(&(schema + "\n"))?;
+    terminal::print_line(schema)?;
     Ok(Exit::Done)
 }

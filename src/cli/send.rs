@@ -33,6 +33,7 @@ use self::wait::Wait;
 use super::outcome::json_line;
 use super::pace::Pace;
 use super::signals::Signals;
+use super::terminal::Reader;
 use super::{Common, Exit, terminal, values};
 
 pub(super) use self::bad_input::BadInput;
@@ -134,13 +135,10 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 
 /// What would be sent; good as an input of JSON lines.
 fn print_letters(input: &mut Input, run: Uuid) -> anyhow::Result<Exit> {
-    let mut out = io::stdout().lock();
     for letter in letter::all(input, run)? {
         let letter = letter.map_err(Cause::from)?;
-        match writeln!(out, "{}", json_line(&letter.message.body)) {
-            // Whoever read has seen enough.
-            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => break,
-            written => written?,
+        if terminal::print_line(json_line(&letter.message.body))? == Reader::Gone {
+            break;
         }
     }
     Ok(Exit::Done)
@@ -158,7 +156,7 @@ async fn send(
         bar.inc(jobs.len() as u64);
         for job in jobs {
             if json {
-                writeln!(io::stdout(), "{}", sent_line(&job))?;
+                terminal::print_line(sent_line(&job))?;
             }
             last_id = Some(job.id);
         }
@@ -167,11 +165,11 @@ async fn send(
     if json {
         return Ok(Exit::Done);
     }
-    let mut out = io::stdout();
-    match (size.jobs, last_id) {
-        (1, Some(id)) => writeln!(out, "sent job {}", terminal::printable(id.as_str()))?,
-        _ => writeln!(out, "sent {} jobs for {} agents", size.jobs, size.agents)?,
-    }
+    let sent = match (size.jobs, last_id) {
+        (1, Some(id)) => format!("sent job {}", terminal::printable(id.as_str())),
+        _ => format!("sent {} jobs for {} agents", size.jobs, size.agents),
+    };
+    terminal::print_line(sent)?;
     Ok(Exit::Done)
 }
 
@@ -192,7 +190,7 @@ fn sent_line(job: &Job) -> Value {
 fn print_ledger(ledger: &Ledger, json: bool) -> io::Result<Exit> {
     if json {
         for missing in ledger.missing() {
-            writeln!(io::stdout(), "{missing}")?;
+            terminal::print_line(missing)?;
         }
     } else {
         ledger.endings().print()?;

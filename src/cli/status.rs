@@ -50,7 +50,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let worker = worker(arguments)?;
     let first = worker.status().await?;
     if json {
-        writeln!(io::stdout(), "{}", first.trim_end())?;
+        terminal::print_line(first.trim_end())?;
     } else if terminal::is_watched() {
         watch(&worker, Report::read(&first)?).await?;
     } else {

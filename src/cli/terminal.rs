@@ -75,13 +75,27 @@ pub(super) fn stdout() -> AutoStream<io::Stdout> {
     anstream::stdout()
 }
 
-/// Prints a text that is made as a whole. Whoever reads it may have seen enough before its end, as `head` has.
-pub(super) fn print_whole(text: &str) -> io::Result<()> {
+/// Whether somebody still reads standard output. `head`, say, goes once it has seen enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    There,
+    /// No error: a command that only shows has nothing left to do, one that does more goes on unheard.
+    Gone,
+}
+
+/// Prints a text to standard output.
+pub(super) fn print(text: &str) -> io::Result<Reader> {
     let mut out = stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Ok(()) => Ok(Reader::There),
+        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(unprinted) => Err(unprinted),
     }
+}
+
+/// Prints a text and ends its line.
+pub(super) fn print_line(text: impl Display) -> io::Result<Reader> {
+    print(&format!("{text}\n"))
 }
 
 /// Whether somebody looks at standard output.
@@ -157,12 +171,11 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    pub(super) fn print(&self) -> io::Result<()> {
-        let mut out = stdout();
+    pub(super) fn print(&self) -> io::Result<Reader> {
         if is_watched() {
-            writeln!(out, "{}", self.drawn(usize::MAX))
+            print_line(self.drawn(usize::MAX))
         } else {
-            out.write_all(self.plain().as_bytes())
+            print(&self.plain())
         }
     }
 

@@ -13,6 +13,7 @@ use clockout::wire::told::Outcome;
 use self::filter::Filter;
 use super::outcome::{self, json_line};
 use super::signals::Signals;
+use super::terminal::Reader;
 use super::{Common, Exit, terminal, values};
 
 const EXAMPLES: &str = "\
@@ -66,15 +67,13 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         if !arguments.filter.passes(&outcome) {
             continue;
         }
-        let shown = if arguments.json {
-            writeln!(io::stdout(), "{}", json_line(&received.body))
+        let reader = if arguments.json {
+            terminal::print_line(json_line(&received.body))
         } else {
-            writeln!(terminal::stdout(), "{}", line(&outcome))
+            terminal::print_line(line(&outcome))
         };
-        match shown {
-            // Whoever read has seen enough.
-            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => break,
-            shown => shown?,
+        if reader? == Reader::Gone {
+            break;
         }
         left = left.map(|left| left - 1);
     }

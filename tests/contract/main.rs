@@ -56,4 +56,5 @@ mod status;
 mod support;
 mod traces;
 mod turned_away;
+mod unread;
 mod watch;

@@ -92,6 +92,14 @@ impl Invocation {
         self
     }
 
+    /// Its standard output goes to a pipe that nobody reads any more.
+    pub fn unread(mut self) -> Invocation {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.command.stdout(writer);
+        self
+    }
+
     /// What it reads from standard input.
     pub fn input(self, input: impl Into<Vec<u8>>) -> Invocation {
         let input = input.into();

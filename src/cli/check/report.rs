@@ -1,7 +1,6 @@
 //! What a check found, as lines for people or as JSON for scripts.
 
 use std::fmt::Display;
-use std::io::Write as _;
 
 use serde::Serialize;
 
@@ -92,19 +91,17 @@ impl Report {
 
     /// To standard output.
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
-        let mut out = terminal::stdout();
         if json {
             let whole = Whole {
                 ok: self.is_good(),
                 findings: &self.findings,
             };
-            serde_json::to_writer_pretty(&mut out, &whole)?;
-            writeln!(out)?;
+            terminal::print_line(serde_json::to_string_pretty(&whole)?)?;
         } else {
             for Finding { result, text, .. } in &self.findings {
-                writeln!(out, "{} {text}", result.mark())?;
+                terminal::print_line(format_args!("{} {text}", result.mark()))?;
             }
         }
-        Ok(out.flush()?)
+        Ok(())
     }
 }

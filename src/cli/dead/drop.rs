@@ -1,6 +1,5 @@
 //! `clockout dead drop`: dead letters that nobody needs any more go.
 
-use std::io::{self, Write as _};
 use std::num::NonZeroU32;
 
 use anyhow::Context as _;
@@ -12,7 +11,7 @@ use super::groups::Groups;
 use super::walk::Walk;
 use super::{Desk, json, letters};
 use crate::cli::pace::Pace;
-use crate::cli::{Common, Exit, values};
+use crate::cli::{Common, Exit, terminal, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,20 +65,16 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let ended = walk.end().await;
     through.with_context(|| format!("{} dropped", letters(count.dropped)))?;
     let exit = ended?;
-    let mut out = io::stdout();
     if arguments.json {
-        writeln!(out, "{}", json::line(&count)?)?;
+        terminal::print_line(json::line(&count)?)?;
     } else if arguments.yes {
-        writeln!(out, "{} dropped", letters(count.dropped))?;
+        terminal::print_line(format_args!("{} dropped", letters(count.dropped)))?;
     } else {
         if count.letters > 0 {
             groups.print(desk.now)?;
         }
-        writeln!(
-            out,
-            "{} would be dropped with --yes",
-            letters(count.letters)
-        )?;
+        let would = letters(count.letters);
+        terminal::print_line(format_args!("{would} would be dropped with --yes"))?;
     }
     Ok(exit)
 }

@@ -13,7 +13,7 @@ use super::choice::Choice;
 use super::groups::Groups;
 use super::walk::Walk;
 use super::{Desk, json, letters, tone};
-use crate::cli::terminal::{Cell, Table};
+use crate::cli::terminal::{self, Cell, Reader, Table};
 use crate::cli::{Common, Exit};
 
 const EXAMPLES: &str = "\
@@ -77,7 +77,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let exit = walk.end().await?;
     if arguments.json {
         for group in listing.groups.sorted() {
-            writeln!(io::stdout(), "{}", json::line(group)?)?;
+            terminal::print_line(json::line(group)?)?;
         }
     } else {
         listing.print(desk.now)?;
@@ -93,10 +93,8 @@ async fn print_json(walk: &mut Walk<'_>, limit: u64) -> anyhow::Result<()> {
             break;
         };
         walk.keep(letter).await?;
-        match writeln!(io::stdout(), "{}", json::line(&account)?) {
-            // Whoever read has seen enough.
-            Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => break,
-            written => written?,
+        if terminal::print_line(json::line(&account)?)? == Reader::Gone {
+            break;
         }
     }
     Ok(())
@@ -136,7 +134,7 @@ impl Listing {
             self.groups.print(now)?;
         }
         if !self.rows.is_empty() {
-            writeln!(io::stdout())?;
+            terminal::print_line("")?;
             self.rows.print()?;
         }
         Ok(())

@@ -134,22 +134,16 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         format!("{done} replayed, what was not confirmed as a job is still in `{queue}`")
     })?;
     let exit = ended?;
-    let mut out = terminal::stdout();
     if arguments.json {
-        writeln!(out, "{}", json::line(&replayed)?)?;
+        terminal::print_line(json::line(&replayed)?)?;
     } else {
-        let exchange = &desk.names.jobs_exchange;
-        writeln!(
-            out,
-            "{} replayed to `{exchange}`",
-            letters(replayed.replayed)
-        )?;
+        let (done, exchange) = (letters(replayed.replayed), &desk.names.jobs_exchange);
+        terminal::print_line(format_args!("{done} replayed to `{exchange}`"))?;
         if replayed.unchanged > 0 {
             let unchanged = replayed.unchanged;
-            writeln!(
-                out,
+            terminal::print_line(format_args!(
                 "{unchanged} of them as they were: they hold no JSON object to change"
-            )?;
+            ))?;
         }
     }
     Ok(exit)

@@ -67,7 +67,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         } else {
             text(&letter, &account, desk.now)
         };
-        terminal::print_whole(&shown)?;
+        terminal::print(&shown)?;
         walk.keep(letter).await?;
     }
     walk.end().await

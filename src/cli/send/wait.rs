@@ -1,6 +1,6 @@
 //! Follows the outcomes of what is sent, while it is sent and after.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::post::Post;
 use crate::cli::outcome::json_line;
 use crate::cli::signals::Signals;
+use crate::cli::terminal;
 
 const UNHEARD: &str = "all is sent, but its outcomes cannot be followed to the end";
 
@@ -87,7 +88,7 @@ impl Wait {
         }
         self.bar.inc(1);
         if self.json {
-            writeln!(io::stdout(), "{}", json_line(&received.body))?;
+            terminal::print_line(json_line(&received.body))?;
         }
         Ok(true)
     }

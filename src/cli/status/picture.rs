@@ -2,7 +2,7 @@
 //!
 //! Shares out the lines of a terminal; in a pipe everything is shown. Knows what stands where, not what it means.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use anstream::adapter::strip_str;
 
@@ -17,17 +17,17 @@ const QUEUES_LINES_MIN: u16 = 10;
 
 /// All of it, to standard output.
 pub(super) fn print(report: &Report) -> io::Result<()> {
-    write!(terminal::stdout(), "{}", report.head())?;
+    terminal::print(&report.head())?;
     print_if_any(&busiest(report))?;
     print_if_any(&failures(report))?;
     print_if_any(&errors(report))
 }
 
 fn print_if_any<const N: usize>(table: &Table<N>) -> io::Result<()> {
-    if table.is_empty() {
-        return Ok(());
+    if !table.is_empty() {
+        table.print()?;
     }
-    table.print()
+    Ok(())
 }
 
 /// What has room, for a terminal.
