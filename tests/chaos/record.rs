@@ -28,6 +28,8 @@ pub struct Inner {
     /// When an outcome came that had come before, and that no repeated job asked for.
     pub repeats: Vec<Instant>,
     pub outcomes: usize,
+    /// When jobs queues were deleted.
+    pub losses: Vec<Instant>,
     owed: usize,
     told: usize,
 }
@@ -178,6 +180,7 @@ impl Record {
     /// Takes note that jobs queues are gone, with what was in them.
     pub fn lose(&self) {
         let mut inner = self.look();
+        inner.losses.push(Instant::now());
         for sent in &mut inner.sent {
             sent.is_lost |= !sent.is_untold() && sent.letters == 0;
         }

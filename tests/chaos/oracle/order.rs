@@ -3,13 +3,18 @@
 //! A crash may repeat what was not acknowledged, from some job of the agent on, but never an earlier job alone. So what an
 //! agent's calls must show is its jobs in their order, with runs of one action taken as one; the last call is that of the
 //! last job; and no pause comes before the removes that were asked for before the first pause. (A remove may come before
-//! an earlier pause: it replaced that, until a crash brought both back.)
+//! an earlier pause: it replaced that, until a crash brought both back.) Where a jobs queue is deleted, with what was told
+//! and not yet acknowledged, it may end the repeats that a crash had begun.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::{Action, Broken, Member, Pbx, Promise};
 use crate::jobs::{Job, Kind};
 use crate::record::{Inner, Place, Sent, Told};
+
+/// Longest between a job's last outcome and the moment in which a repeat of it, after a crash, is under way.
+const REPEATED_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     let mut calls: BTreeMap<Place<'_>, Vec<Action>> = BTreeMap::new();
@@ -23,7 +28,7 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     for ((queue, agent), story) in record.stories() {
         let calls = calls.remove(&(queue, agent)).unwrap_or_default();
         let member = pbx.members.get(queue).and_then(|agents| agents.get(agent));
-        for promise in judge_agent(&story, &calls, member.copied()) {
+        for promise in judge_agent(&story, &calls, member.copied(), &record.losses) {
             let story: Vec<String> = story.iter().map(chapter).collect();
             let how =
                 format!("queue {queue} agent {agent}: called {calls:?}, {member:?}; {story:?}");
@@ -39,7 +44,12 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken
 }
 
-fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member>) -> Vec<Promise> {
+fn judge_agent(
+    story: &[(&Sent, &Told)],
+    calls: &[Action],
+    member: Option<Member>,
+    losses: &[Instant],
+) -> Vec<Promise> {
     let mut broken = Vec::new();
     let wanted = |action| {
         let mut jobs = story.iter().filter(|(sent, _)| sent.job.action == action);
@@ -72,6 +82,9 @@ fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member
     let Some((sent, told)) = last.filter(|(_, told)| is_last(told)) else {
         return broken;
     };
+    if losses.iter().any(|lost| may_cut_short(*lost, told)) {
+        return broken;
+    }
     if calls.last() != Some(&sent.job.action) {
         broken.push(Promise::Order);
     }
@@ -84,6 +97,12 @@ fn judge_agent(story: &[(&Sent, &Told)], calls: &[Action], member: Option<Member
         broken.push(Promise::Effect);
     }
     broken
+}
+
+/// Whether what was told may have been under way again, without being told again, when jobs queues were deleted.
+fn may_cut_short(lost: Instant, told: &Told) -> bool {
+    let since = told.last_at.and_then(|at| lost.checked_duration_since(at));
+    since.is_some_and(|since| since < REPEATED_WITHIN)
 }
 
 /// Whether the first call is a pause, though a remove was asked for before the first pause and is carried out, too.
@@ -159,6 +178,17 @@ mod tests {
     type Done<'c> = (Action, &'c [&'c str]);
 
     fn judged(jobs: [Done<'_>; 2], calls: &[Action]) -> Vec<Promise> {
+        judged_beside(jobs, calls, None)
+    }
+
+    /// With a deletion of jobs queues so long after the outcomes.
+    fn judged_beside(
+        jobs: [Done<'_>; 2],
+        calls: &[Action],
+        lost_after: Option<Duration>,
+    ) -> Vec<Promise> {
+        let told_at = Instant::now();
+        let losses: Vec<Instant> = lost_after.iter().map(|after| told_at + *after).collect();
         let jobs = jobs.map(|(action, codes)| {
             let job = Job {
                 number: 0,
@@ -172,6 +202,7 @@ mod tests {
                 status: "succeeded".to_owned(),
                 attempts: 1,
                 times: codes.len(),
+                last_at: Some(told_at),
                 ..Told::default()
             };
             (Sent::new(job, "id"), told)
@@ -181,7 +212,7 @@ mod tests {
             member: false,
             paused: true,
         };
-        judge_agent(&story, calls, Some(member))
+        judge_agent(&story, calls, Some(member), &losses)
     }
 
     fn applied(jobs: [Action; 2], calls: &[Action]) -> Vec<Promise> {
@@ -207,5 +238,17 @@ mod tests {
         assert_eq!(in_time, [Promise::Order]);
         let too_late = judged([remove, (PAUSE, &["not_member", "expired"])], &calls);
         assert!(too_late.is_empty());
+    }
+
+    #[test]
+    fn a_deleted_queue_may_end_what_a_crash_repeats_and_nothing_that_was_told_long_before() {
+        let jobs = [(REMOVE, &["applied"][..]), (PAUSE, &["not_member"])];
+        let repeated = [REMOVE, PAUSE, REMOVE];
+        let lost_after = |seconds| Some(Duration::from_secs(seconds));
+        assert!(judged_beside(jobs, &repeated, lost_after(2)).is_empty());
+        let much_later = judged_beside(jobs, &repeated, lost_after(60));
+        assert_eq!(much_later, [Promise::Order]);
+        let reversed = judged_beside(jobs, &[PAUSE, REMOVE], lost_after(2));
+        assert_eq!(reversed, [Promise::Order]);
     }
 }
