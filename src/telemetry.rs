@@ -72,6 +72,10 @@ pub mod name {
         "clockout_dead_letters_total",
         "Dead letters that the broker confirmed",
     );
+    pub const DEAD_LETTERS_READY: Described = named(
+        "clockout_dead_letters_ready",
+        "Dead letters that wait in RabbitMQ, whoever put them there; NaN while it does not say",
+    );
     pub const SPANS: Described = named(
         "clockout_spans_total",
         "Spans of traces, by what became of them",

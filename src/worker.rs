@@ -497,6 +497,8 @@ impl Worker {
         self.published.queues = self.parts.engine.queues(QUEUES_MAX);
         self.published.jobs_ready = self.pulse.as_ref().map(broker::Pulse::ready);
         self.published.dead_ready = self.pulse.as_ref().and_then(|pulse| pulse.dead);
+        // Here and not with the pulse, as without a connection it is no longer known.
+        self.parts.metrics.dead_ready(self.published.dead_ready);
         let now = self.parts.clock.now();
         let ready = self.published.reasons().is_empty();
         let since = self.published.not_ready_since.unwrap_or(now.wall);

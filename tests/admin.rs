@@ -286,6 +286,7 @@ fn one_of_everything(
     metrics.count(&Counted::Unroutable);
     metrics.reconnected();
     metrics.ready(9);
+    metrics.dead_ready(Some(7));
     metrics.connected(true);
     metrics.spans_exported(12);
     metrics.spans_dropped(5);
@@ -338,6 +339,7 @@ async fn metrics_have_the_names_and_labels_of_the_contract() {
         "clockout_broker_reconnects_total 1",
         r#"clockout_dead_letters_total{code="rejected"} 1"#,
         r#"clockout_dead_letters_total{code="ambiguous"} 0"#,
+        "clockout_dead_letters_ready 7.0",
         "clockout_outcomes_unroutable_total 1",
         r#"clockout_spans_total{result="exported"} 12"#,
         r#"clockout_spans_total{result="dropped"} 5"#,
@@ -385,7 +387,7 @@ async fn each_metric_is_described_once_and_under_its_own_name() {
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!((names.len(), unique.len()), (17, 17));
+    assert_eq!((names.len(), unique.len()), (18, 18));
     for sample in body.lines().filter(|line| !line.starts_with('#')) {
         assert!(
             names.iter().any(|name| sample.starts_with(name)),

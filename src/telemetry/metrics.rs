@@ -1,7 +1,7 @@
 //! Counters, gauges and histograms, one typed method per fact (CONTRACT §9).
 //!
 //! Every label comes from a closed set, so the number of series is fixed; all of them stand from the start, as zero,
-//! so that an alert on a rate sees the first event too.
+//! so that an alert on a rate sees the first event too; but what only RabbitMQ knows of dead letters, as NaN.
 
 mod labels;
 mod text;
@@ -9,6 +9,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -59,6 +60,8 @@ pub struct Metrics {
     connected: Gauge,
     reconnects: Counter,
     dead_letters: Family<OfCode, Counter>,
+    /// Of floats, as these have NaN for what is not known: after a zero, letters of long ago would look like new ones.
+    dead_ready: Gauge<f64, AtomicU64>,
     tasks: Gauge,
     spans: Family<Spans, Counter>,
 }
@@ -96,11 +99,13 @@ impl Metrics {
             connected: names.add(name::BROKER_CONNECTED, Gauge::default()),
             reconnects: names.add(name::BROKER_RECONNECTS, Counter::default()),
             dead_letters: names.add(name::DEAD_LETTERS, Family::default()),
+            dead_ready: names.add(name::DEAD_LETTERS_READY, Gauge::default()),
             tasks: names.add(name::TASKS, Gauge::default()),
             spans: names.add(name::SPANS, Family::default()),
             registry,
         };
         metrics.start_at_zero();
+        metrics.dead_ready(None);
         metrics
     }
 
@@ -160,6 +165,11 @@ impl Metrics {
     /// So many jobs wait in RabbitMQ.
     pub fn ready(&self, jobs: u64) {
         self.ready.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+    }
+
+    /// So many letters wait in the dead queue; `None` while RabbitMQ does not say.
+    pub fn dead_ready(&self, letters: Option<u32>) {
+        self.dead_ready.set(letters.map_or(f64::NAN, f64::from));
     }
 
     /// Whether RabbitMQ is there.

@@ -127,6 +127,7 @@ async fn dead_letters_are_counted_where_they_wait_and_a_queue_that_is_gone_is_no
     };
     let said = ready(json!(1)).await;
     assert_eq!(said["totals"]["dead_letters"], 0);
+    worker.shows("clockout_dead_letters_ready 1.0").await;
 
     let channel = stage.rabbit.channel().await;
     let options = QueueDeleteOptions::default();
@@ -135,6 +136,7 @@ async fn dead_letters_are_counted_where_they_wait_and_a_queue_that_is_gone_is_no
         .await
         .unwrap();
     ready(Value::Null).await;
+    worker.shows("clockout_dead_letters_ready NaN").await;
     let text = String::from_utf8(status(&["--url", &worker.url()]).stdout).unwrap();
     let said =
         format!("letters in {dead}: not known, as RabbitMQ does not say; since the start: 0");

@@ -16,7 +16,7 @@ const NO_CODE: &str = "_";
 /// one has to.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Choice {
-    /// Only letters of these jobs; or single letters by their own name, as `list` shows it (@…).
+    /// Only letters of these jobs; or single letters by their own name (@…), as `show` and `list --json` tell it.
     #[arg(value_name = "JOB_ID")]
     pub(super) ids: Vec<String>,
     /// Only letters with this code, such as exhausted or `not_member`; _ for those that have none.

@@ -35,7 +35,7 @@ const UNKNOWN: &str = "-";
 pub(super) struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// The job's id, or the letter's own name as `list` shows it (@…).
+    /// The job's id, or the letter's own name (@…), as `list --json` tells it.
     #[arg(value_name = "JOB_ID")]
     id: String,
     /// Print it as a line of JSON.
