@@ -7,7 +7,7 @@ pub mod client;
 mod connection;
 mod depth;
 pub mod examine;
-mod greeting;
+pub mod greeting;
 mod intake;
 mod merge;
 mod nodes;
@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use settings::{Address, Addresses, ClientIdentity, Names, Settings, Tls};
+pub use topology::Difference;
 
 use crate::engine::job::{Agent, Epoch, Ticket};
 use crate::engine::{Disposition, Published, TellId};

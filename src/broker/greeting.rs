@@ -24,7 +24,7 @@ const OLDEST: (u32, u32) = (3, 10);
 
 /// A version of RabbitMQ, as the node writes it; short and printable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version(String);
+pub struct Version(String);
 
 impl Version {
     /// `None` if the node does not call itself RabbitMQ, or tells no version.
@@ -58,9 +58,11 @@ impl fmt::Display for Version {
 }
 
 /// Asks for the greeting and reads it. The node takes it for a client that changed its mind.
-pub(super) async fn read(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> io::Result<Option<Version>> {
+///
+/// # Errors
+///
+/// The stream's own; that it ends too early; that what comes is no greeting, or one of more than 16 KiB.
+pub async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Option<Version>> {
     stream.write_all(PROTOCOL_HEADER).await?;
     stream.flush().await?;
     let mut bytes = Vec::new();

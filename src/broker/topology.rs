@@ -21,6 +21,7 @@ use super::{Names, Settings, short};
 
 pub(super) use inspection::inspect;
 pub(super) use left_over::LeftOver;
+pub use refusal::Difference;
 pub(super) use refusal::{TopologyError, explain};
 
 /// How long outcomes that nobody fetched are kept.

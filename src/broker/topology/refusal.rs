@@ -66,8 +66,12 @@ pub(in crate::broker) fn explain(thing: String, error: lapin::Error) -> Topology
     };
     let reply = refusal.get_message().to_string();
     match refusal.get_id() {
-        PRECONDITION_FAILED => match difference(&reply) {
-            Some((argument, is, should_be)) => TopologyError::Differs {
+        PRECONDITION_FAILED => match Difference::read(&reply) {
+            Some(Difference {
+                argument,
+                is,
+                should_be,
+            }) => TopologyError::Differs {
                 thing,
                 argument,
                 is,
@@ -92,14 +96,30 @@ pub(in crate::broker) fn explain(thing: String, error: lapin::Error) -> Topology
     }
 }
 
-/// Reads RabbitMQ's `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '100' of type
-/// 'signedint' but current is the value '50' of type 'long'` as (argument, what it is, what it should be).
-fn difference(reply: &str) -> Option<(String, String, String)> {
-    let (_, rest) = reply.split_once("inequivalent arg '")?;
-    let (argument, rest) = rest.split_once('\'')?;
-    let (_, rest) = rest.split_once(": received ")?;
-    let (should_be, is) = rest.split_once(" but current is ")?;
-    Some((argument.to_owned(), value(is), value(should_be)))
+/// How a queue or exchange that stands differs from what is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The argument that differs.
+    pub argument: String,
+    pub is: String,
+    pub should_be: String,
+}
+
+impl Difference {
+    /// Reads RabbitMQ's `inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '100' of type
+    /// 'signedint' but current is the value '50' of type 'long'`. `None` of any other words.
+    #[must_use]
+    pub fn read(reply: &str) -> Option<Self> {
+        let (_, rest) = reply.split_once("inequivalent arg '")?;
+        let (argument, rest) = rest.split_once('\'')?;
+        let (_, rest) = rest.split_once(": received ")?;
+        let (should_be, is) = rest.split_once(" but current is ")?;
+        Some(Self {
+            argument: argument.to_owned(),
+            is: value(is),
+            should_be: value(should_be),
+        })
+    }
 }
 
 /// `the value 'x' of type 't'`, `'x'` or `none`, as RabbitMQ words it.
@@ -164,9 +184,12 @@ mod tests {
             ("something else", None),
         ];
         for (end, expected) in cases {
-            let expected =
-                expected.map(|(is, should)| ("x".to_owned(), is.to_owned(), should.to_owned()));
-            assert_eq!(difference(&reply(end)), expected, "{end}");
+            let expected = expected.map(|(is, should_be)| Difference {
+                argument: "x".to_owned(),
+                is: is.to_owned(),
+                should_be: should_be.to_owned(),
+            });
+            assert_eq!(Difference::read(&reply(end)), expected, "{end}");
         }
     }
 }
