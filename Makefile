@@ -163,6 +163,12 @@ fuzz: $(TOOLS)/cargo-fuzz ## Feed random bytes to every parser, for SECONDS=60 e
 $(TOOLS)/cargo-fuzz:
 	cargo install cargo-fuzz --version 0.13.2 --locked --debug --root target/tools
 
+.PHONY: docker
+docker: ## Build the image and run in Docker what the docs show, on the ports of docker-compose.yml: DOCKER_BUILD='--network host'
+	@scripts/ensure cc compose
+	docker build $(DOCKER_BUILD) --tag clockout .
+	CLOCKOUT_TEST_DOCKER=1 cargo test --test contract in_docker -- --nocapture
+
 .PHONY: up
 up: ## Start RabbitMQ, the simulated PBX, a worker, Prometheus and Grafana in Docker
 	$(COMPOSE) --profile sim --profile watch up --build --detach

@@ -1,6 +1,7 @@
 //! Guards what users copy and compare: the sessions that the pages show, played with the real binary on the stage that each
 //! page assumes, print what the pages say.
 
+mod docker;
 mod operators;
 mod readme;
 mod sent;
