@@ -78,6 +78,7 @@ soak: MINUTES ?= 120
 soak: BUILD = --release
 chaos: ## Let real parts fail while jobs flow: SEEDS=10 or SEED=n to replay one, JOBS=2000 STRIKES=8 ONLY=worker SHARDS=3 REPORT=file
 soak: ## The same for long, of a release build: no seed begins after MINUTES=120, SEEDS=50 of 20,000 jobs each, PARALLEL=1 at a time
+chaos: BUILD =
 chaos soak:
 	@scripts/ensure cc rabbitmq
 	$(foreach v,SEED SEEDS JOBS STRIKES MINUTES ONLY SHARDS PARALLEL REPORT,$(if $($v),CLOCKOUT_CHAOS_$v='$($v)')) \
@@ -166,6 +167,7 @@ $(TOOLS)/cargo-fuzz:
 .PHONY: docker
 docker: ## Build the image and run in Docker what the docs show, on the ports of docker-compose.yml: DOCKER_BUILD='--network host'
 	@scripts/ensure cc compose
+	docker image inspect rabbitmq:4-management >/dev/null 2>&1 || docker pull rabbitmq:4-management
 	docker build $(DOCKER_BUILD) --tag clockout .
 	CLOCKOUT_TEST_DOCKER=1 cargo test --test contract in_docker -- --nocapture
 

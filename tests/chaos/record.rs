@@ -29,7 +29,7 @@ pub struct Inner {
     pub repeats: Vec<Instant>,
     pub outcomes: usize,
     /// When jobs queues were deleted.
-    pub losses: Vec<Instant>,
+    pub deletions: Vec<Instant>,
     owed: usize,
     told: usize,
 }
@@ -180,7 +180,7 @@ impl Record {
     /// Takes note that jobs queues are gone, with what was in them.
     pub fn lose(&self) {
         let mut inner = self.look();
-        inner.losses.push(Instant::now());
+        inner.deletions.push(Instant::now());
         for sent in &mut inner.sent {
             sent.is_lost |= !sent.is_untold() && sent.letters == 0;
         }

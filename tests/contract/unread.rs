@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::support::{Finished, Invocation, Stage, stage};
 
-/// Fails one agent's job of three, so that there is something to list, to show and to drop.
 const ROWS: &str = "action,queue,agent\npause,1,7\npause,1,8\npause,1,9\n";
 
 async fn unread(stage: &Stage, arguments: &[&str]) -> Finished {
@@ -18,6 +17,7 @@ async fn unread(stage: &Stage, arguments: &[&str]) -> Finished {
 #[tokio::test]
 async fn commands_that_nobody_reads_do_all_they_were_asked_for() {
     let mut stage = stage().await;
+    // So that there is something to list and to drop.
     let failing =
         json!({"match": {"agent": "7"}, "effect": {"item": {"fail": {"text": "No such queue"}}}});
     stage.faults(json!([failing]));

@@ -28,7 +28,7 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     for ((queue, agent), story) in record.stories() {
         let calls = calls.remove(&(queue, agent)).unwrap_or_default();
         let member = pbx.members.get(queue).and_then(|agents| agents.get(agent));
-        for promise in judge_agent(&story, &calls, member.copied(), &record.losses) {
+        for promise in judge_agent(&story, &calls, member.copied(), &record.deletions) {
             let story: Vec<String> = story.iter().map(chapter).collect();
             let how =
                 format!("queue {queue} agent {agent}: called {calls:?}, {member:?}; {story:?}");
@@ -48,7 +48,7 @@ fn judge_agent(
     story: &[(&Sent, &Told)],
     calls: &[Action],
     member: Option<Member>,
-    losses: &[Instant],
+    deletions: &[Instant],
 ) -> Vec<Promise> {
     let mut broken = Vec::new();
     let wanted = |action| {
@@ -82,7 +82,10 @@ fn judge_agent(
     let Some((sent, told)) = last.filter(|(_, told)| is_last(told)) else {
         return broken;
     };
-    if losses.iter().any(|lost| may_cut_short(*lost, told)) {
+    if deletions
+        .iter()
+        .any(|deleted| may_cut_short(*deleted, told))
+    {
         return broken;
     }
     if calls.last() != Some(&sent.job.action) {
@@ -100,8 +103,10 @@ fn judge_agent(
 }
 
 /// Whether what was told may have been under way again, without being told again, when jobs queues were deleted.
-fn may_cut_short(lost: Instant, told: &Told) -> bool {
-    let since = told.last_at.and_then(|at| lost.checked_duration_since(at));
+fn may_cut_short(deleted: Instant, told: &Told) -> bool {
+    let since = told
+        .last_at
+        .and_then(|at| deleted.checked_duration_since(at));
     since.is_some_and(|since| since < REPEATED_WITHIN)
 }
 
@@ -185,10 +190,10 @@ mod tests {
     fn judged_beside(
         jobs: [Done<'_>; 2],
         calls: &[Action],
-        lost_after: Option<Duration>,
+        deleted_after: Option<Duration>,
     ) -> Vec<Promise> {
         let told_at = Instant::now();
-        let losses: Vec<Instant> = lost_after.iter().map(|after| told_at + *after).collect();
+        let deletions: Vec<Instant> = deleted_after.iter().map(|after| told_at + *after).collect();
         let jobs = jobs.map(|(action, codes)| {
             let job = Job {
                 number: 0,
@@ -212,7 +217,7 @@ mod tests {
             member: false,
             paused: true,
         };
-        judge_agent(&story, calls, Some(member), &losses)
+        judge_agent(&story, calls, Some(member), &deletions)
     }
 
     fn applied(jobs: [Action; 2], calls: &[Action]) -> Vec<Promise> {
@@ -244,11 +249,11 @@ mod tests {
     fn a_deleted_queue_may_end_what_a_crash_repeats_and_nothing_that_was_told_long_before() {
         let jobs = [(REMOVE, &["applied"][..]), (PAUSE, &["not_member"])];
         let repeated = [REMOVE, PAUSE, REMOVE];
-        let lost_after = |seconds| Some(Duration::from_secs(seconds));
-        assert!(judged_beside(jobs, &repeated, lost_after(2)).is_empty());
-        let much_later = judged_beside(jobs, &repeated, lost_after(60));
+        let deleted_after = |seconds| Some(Duration::from_secs(seconds));
+        assert!(judged_beside(jobs, &repeated, deleted_after(2)).is_empty());
+        let much_later = judged_beside(jobs, &repeated, deleted_after(60));
         assert_eq!(much_later, [Promise::Order]);
-        let reversed = judged_beside(jobs, &[PAUSE, REMOVE], lost_after(2));
+        let reversed = judged_beside(jobs, &[PAUSE, REMOVE], deleted_after(2));
         assert_eq!(reversed, [Promise::Order]);
     }
 }

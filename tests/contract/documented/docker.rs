@@ -19,7 +19,7 @@ const BROKER_INSIDE: &str = "amqp://guest:guest@rabbitmq:5672/%2f";
 
 const HARDENED: &str = "clockout-hardened";
 
-/// Of the first process in the container: its user, what it may do, and whether it can write.
+/// Which user a process in the container has, whether it can write, and what the first of them may do.
 const LOOK: &str =
     "id -u; grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/1/status; touch /tmp/x 2>&1; true";
 
