@@ -171,12 +171,14 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    pub(super) fn print(&self) -> io::Result<Reader> {
+    /// To standard output, whether or not anybody reads it.
+    pub(super) fn print(&self) -> io::Result<()> {
         if is_watched() {
-            print_line(self.drawn(usize::MAX))
+            print_line(self.drawn(usize::MAX))?;
         } else {
-            print(&self.plain())
+            print(&self.plain())?;
         }
+        Ok(())
     }
 
     /// Drawn, in lines that end: the first rows, at most so many and as high as there is room. Rows that are left out are

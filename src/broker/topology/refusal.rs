@@ -8,14 +8,11 @@ use super::SPREADING;
 #[derive(Debug, thiserror::Error)]
 pub(in crate::broker) enum TopologyError {
     #[error(
-        "{thing} stands with other arguments: `{argument}` is {is} and should be {should_be}; \
-         delete it when it is empty, or give another name in the settings"
+        "{thing} stands with other arguments: {difference}; delete it when it is empty, or give another name in the settings"
     )]
     Differs {
         thing: String,
-        argument: String,
-        is: String,
-        should_be: String,
+        difference: Difference,
     },
     #[error(
         "{thing} is not there: create it, or set topology.declare = true for a user with configure rights"
@@ -67,16 +64,7 @@ pub(in crate::broker) fn explain(thing: String, error: lapin::Error) -> Topology
     let reply = refusal.get_message().to_string();
     match refusal.get_id() {
         PRECONDITION_FAILED => match Difference::read(&reply) {
-            Some(Difference {
-                argument,
-                is,
-                should_be,
-            }) => TopologyError::Differs {
-                thing,
-                argument,
-                is,
-                should_be,
-            },
+            Some(difference) => TopologyError::Differs { thing, difference },
             None if reply.contains(SPREADING) => TopologyError::NoPlugin,
             None => TopologyError::Failed {
                 thing,
@@ -97,7 +85,8 @@ pub(in crate::broker) fn explain(thing: String, error: lapin::Error) -> Topology
 }
 
 /// How a queue or exchange that stands differs from what is asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{argument}` is {is} and should be {should_be}")]
 pub struct Difference {
     /// The argument that differs.
     pub argument: String,

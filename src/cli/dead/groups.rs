@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::age::age;
 use super::tone;
-use crate::cli::terminal::{Cell, Reader, Table};
+use crate::cli::terminal::{Cell, Table};
 
 /// Most groups that are told apart; a PBX may make every text a new one.
 const GROUPS_MAX: usize = 1_000;
@@ -78,7 +78,7 @@ impl Groups {
         groups
     }
 
-    pub(super) fn print(&self, now: Timestamp) -> io::Result<Reader> {
+    pub(super) fn print(&self, now: Timestamp) -> io::Result<()> {
         let mut table = Table::new(["letters", "status", "code", "text", "oldest", "newest"]);
         for group in self.sorted() {
             let known = |text: &Option<String>| Cell::text(text.as_deref().unwrap_or(UNKNOWN));

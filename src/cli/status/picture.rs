@@ -24,10 +24,10 @@ pub(super) fn print(report: &Report) -> io::Result<()> {
 }
 
 fn print_if_any<const N: usize>(table: &Table<N>) -> io::Result<()> {
-    if !table.is_empty() {
-        table.print()?;
+    if table.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    table.print()
 }
 
 /// What has room, for a terminal.
