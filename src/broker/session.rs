@@ -5,6 +5,7 @@
 //! frame of that connection, acknowledgements included. Any failure ends the whole session: never is a part repaired,
 //! never does a ticket or a publish outlive its session.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use futures_util::stream::{self, BoxStream};
 use lapin::options::BasicAckOptions;
 use lapin::types::ShortString;
-use lapin::{Channel, Connection};
+use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -36,6 +37,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait, at the end, for what was commanded to be written and confirmed.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for word of what broke a channel, once using it has failed.
+const CAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Longest wait for RabbitMQ to agree to the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,6 +67,20 @@ pub(super) enum SessionError {
     LetGo,
     #[error("the connection was lost: {0}")]
     Connection(lapin::Error),
+}
+
+impl SessionError {
+    /// Whether it says only that something broke before, not what.
+    fn is_aftermath(&self) -> bool {
+        std::iter::successors(Some(self as &dyn Error), |&error| error.source())
+            .filter_map(|error| error.downcast_ref::<lapin::Error>())
+            .any(|error| {
+                matches!(
+                    error.kind(),
+                    ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_)
+                )
+            })
+    }
 }
 
 /// The two ends that join the broker side to the worker. They outlive sessions.
@@ -150,6 +168,26 @@ impl Session {
 
     /// Serves until the worker wants the end (`Ok`) or something fails.
     pub(super) async fn run(&mut self, desk: &mut Desk) -> Result<(), SessionError> {
+        match self.serve(desk).await {
+            Err(failure) if failure.is_aftermath() => {
+                let cause = timeout(CAUSE_TIMEOUT, self.cause()).await;
+                Err(cause.ok().flatten().unwrap_or(failure))
+            }
+            end => end,
+        }
+    }
+
+    /// What RabbitMQ or the network is known to have done.
+    async fn cause(&mut self) -> Option<SessionError> {
+        loop {
+            let alarm = self.alarms.next().await?;
+            if let Err(cause) = heed(alarm, &self.pulses) {
+                return Some(cause);
+            }
+        }
+    }
+
+    async fn serve(&mut self, desk: &mut Desk) -> Result<(), SessionError> {
         loop {
             self.turn_intake(desk).await?;
             self.start_settling();
@@ -424,4 +462,22 @@ fn heed(alarm: lapin::Event, pulses: &Pulses) -> Result<(), SessionError> {
         tracing::info!("RabbitMQ takes publishes again");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::{ChannelState, ConnectionState};
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_on_a_broken_channel_is_no_reason() {
+        let broken = ErrorKind::InvalidChannelState(ChannelState::Closing, "queue.declare");
+        assert!(SessionError::from(PulseError::from(lapin::Error::from(broken))).is_aftermath());
+        let broken = ErrorKind::InvalidConnectionState(ConnectionState::Error);
+        assert!(SessionError::from(lapin::Error::from(broken)).is_aftermath());
+        let silent = lapin::Error::from(ErrorKind::MissingHeartbeatError);
+        assert!(!SessionError::from(IntakeError::from(silent)).is_aftermath());
+        assert!(!SessionError::from(PulseError::NoAnswer).is_aftermath());
+    }
 }

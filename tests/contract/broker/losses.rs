@@ -74,7 +74,8 @@ async fn the_nodes_of_a_cluster_take_turns() {
     prove_it_works(&mut side, &places[0]).await;
 }
 
-#[tokio::test]
+// Of its own threads, as heartbeats go on while RabbitMQ's command line takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_closed_by_an_operator_are_built_again() {
     let node = Node::start();
     let place = node.place();
