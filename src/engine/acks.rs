@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn nothing_waits_for_a_delivery_that_is_owed_something_for_long() {
         let mut acks = six();
-        let almost = HOLD_UP_MAX - GRAIN;
+        let almost = HOLD_UP_MAX.saturating_sub(GRAIN);
         acks.finish(almost, ticket(2));
         acks.finish(almost, ticket(5));
         assert_eq!(tags_of(acks.take(almost, false)), NONE);
