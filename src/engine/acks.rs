@@ -14,6 +14,10 @@ use super::job::{Job, Target, Ticket};
 /// Longest wait for the deliveries before it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Longest time for which a delivery that is owed something keeps others waiting: it may take minutes more, and what waits
+/// half a second each is missed as room for work.
+const HOLD_UP_MAX: Duration = Duration::from_secs(5);
+
 /// Waits that end within this time of each other end together.
 const GRAIN: Duration = Duration::from_millis(50);
 
@@ -118,12 +122,14 @@ impl Acks {
     }
 
     /// Takes out what is to be acknowledged now: what has nothing before it that is owed something; of what else is finished,
-    /// the first to finish: those that have waited long enough, and those that are too many; `at_once`, all.
+    /// the first to finish: those that have waited long enough, and those that are too many; all `at_once`, or if the first
+    /// in the line is owed something for long.
     pub(super) fn take(&mut self, now: Duration, at_once: bool) -> Vec<Arrived> {
         let mut taken = self.take_run();
         let overdue = self.deadline().is_some_and(|deadline| deadline <= now);
         let early = if overdue { GRAIN } else { Duration::ZERO };
         let patience = PATIENCE.saturating_sub(early);
+        let at_once = at_once || self.is_held_up(now);
         while let Some((ticket, _)) = self.finished.pop_front_if(|(_, since)| {
             at_once || self.waiting > self.waiting_max || since.saturating_add(patience) <= now
         }) {
@@ -135,6 +141,11 @@ impl Acks {
             self.acknowledged = 0;
         }
         taken
+    }
+
+    fn is_held_up(&self, now: Duration) -> bool {
+        let since = self.first_since();
+        since.is_some_and(|since| since.saturating_add(HOLD_UP_MAX) <= now)
     }
 
     fn take_run(&mut self) -> Vec<Arrived> {
@@ -228,6 +239,19 @@ mod tests {
         assert_eq!(tags_of(acks.take(PATIENCE / 2, false)), NONE);
         assert_eq!(tags_of(acks.take(PATIENCE, false)), [2]);
         assert_eq!(acks.deadline(), Some(PATIENCE / 2 + PATIENCE));
+    }
+
+    #[test]
+    fn nothing_waits_for_a_delivery_that_is_owed_something_for_long() {
+        let mut acks = six();
+        let almost = HOLD_UP_MAX.saturating_sub(GRAIN);
+        acks.finish(almost, ticket(2));
+        acks.finish(almost, ticket(5));
+        assert_eq!(tags_of(acks.take(almost, false)), NONE);
+        assert_eq!(tags_of(acks.take(HOLD_UP_MAX, false)), [2, 5]);
+        acks.open(HOLD_UP_MAX, ticket(7), None);
+        acks.finish(HOLD_UP_MAX, ticket(7));
+        assert_eq!(tags_of(acks.take(HOLD_UP_MAX, false)), [7]);
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Calls {
                 cause,
                 seen,
                 message,
+                ended: moment.now.wall,
                 certain,
             });
         }

@@ -40,6 +40,7 @@ pub(super) struct Attempt {
     pub(super) cause: Cause,
     pub(super) seen: Seen,
     pub(super) message: Option<Arc<str>>,
+    pub(super) ended: Timestamp,
     /// `false`: it may have been left out, for a remove that replaces it.
     pub(super) certain: bool,
 }

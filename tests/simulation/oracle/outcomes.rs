@@ -1,6 +1,7 @@
 //! Outcomes: what may be told of an agent, given what the PBX answered (CONTRACT §3–5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clockout::engine::job::{Action, Job};
 use clockout::engine::outcome::{Code, Conclusion, Outcome};
@@ -33,9 +34,12 @@ pub(super) fn judge(
     let right = !early || (shed && may_be_given_up(obligation, conclusion));
     assert!(right, "{conclusion:?} does not follow from {obligation}");
     check_counts(obligation, conclusion);
+    let ended = obligation
+        .ended
+        .unwrap_or_else(|| end(moment, obligation, conclusion));
     if let Some(obligation) = obligations.get_mut(&outcome.id) {
         obligation.told = Some(conclusion.clone());
-        obligation.ended.get_or_insert(moment.now.elapsed);
+        obligation.ended = Some(ended);
     }
     early
 }
@@ -64,6 +68,18 @@ fn check_echo(obligation: &Obligation, outcome: &Outcome) {
         )
     );
     assert_eq!(outcome.dry_run, *dry_run, "dry_run of {outcome:?}");
+}
+
+/// When a job ended that ends by what is told: earlier than now, if no delivery was there then to be told.
+fn end(moment: Moment<'_>, obligation: &Obligation, conclusion: &Conclusion) -> Duration {
+    let (now, at) = (moment.now, conclusion.completed_at);
+    let called = obligation.attempts.last().map(|attempt| attempt.ended);
+    assert!(
+        called.is_none_or(|called| called <= at) && at <= now.wall,
+        "{conclusion:?} ended before its last call did, or after now: {obligation}"
+    );
+    let ago = u64::try_from(now.wall.0 - at.0).unwrap_or_default();
+    now.elapsed.saturating_sub(Duration::from_millis(ago))
 }
 
 /// `attempts` counts the calls that held this agent for this job, and `batch` is the last of them.
