@@ -25,6 +25,8 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Call {
     batch: Arc<Batch>,
+    /// Whether the breaker waits for it; not since somebody closed that.
+    is_awaited: bool,
     riders: Vec<Rider>,
     /// The earlier pauses that it replaces.
     replaced: Vec<OutcomeId>,
@@ -44,6 +46,7 @@ impl Calls {
         self.health.check_call(moment, batch);
         let mut call = Call {
             batch: Arc::clone(batch),
+            is_awaited: batch.cause == Cause::Probe,
             riders: Vec::new(),
             replaced: Vec::new(),
         };
@@ -86,11 +89,14 @@ impl Calls {
             agents.len() <= settings.max_agents.get(),
             "too many agents in {batch:?}"
         );
-        let probing = self
-            .in_flight
-            .values()
-            .any(|call| call.batch.cause == Cause::Probe);
-        assert!(!(self.health.open && probing), "a call beside a probe");
+        assert!(
+            !(self.health.open && self.is_probing()),
+            "a call beside a probe"
+        );
+    }
+
+    fn is_probing(&self) -> bool {
+        self.in_flight.values().any(|call| call.is_awaited)
     }
 
     /// A call ended: writes down what it said of each whom it served.
@@ -104,7 +110,9 @@ impl Calls {
         let Some(call) = self.in_flight.remove(&id) else {
             return;
         };
-        self.health.take_note(moment, &call.batch, result);
+        let queue = call.batch.queue;
+        self.health
+            .take_note(moment, queue, call.is_awaited, result);
         let now = moment.now.elapsed;
         let batch = BatchRef {
             id: call.batch.id,
@@ -159,9 +167,7 @@ impl Calls {
 
     /// The PBX is asked by a call about nobody.
     pub(super) fn ask(&mut self, moment: Moment<'_>) {
-        let probing = |call: &Call| call.batch.cause == Cause::Probe;
-        let probing = self.in_flight.values().any(probing);
-        assert!(!probing, "asks beside a probe");
+        assert!(!self.is_probing(), "asks beside a probe");
         self.health.check_ask(moment);
     }
 
@@ -181,6 +187,9 @@ impl Calls {
     /// Somebody closed the breaker.
     pub(super) fn breaker_closed(&mut self) {
         self.health.closed();
+        for call in self.in_flight.values_mut() {
+            call.is_awaited = false;
+        }
     }
 
     /// After a flush nothing waits for its PBX queue that could leave.

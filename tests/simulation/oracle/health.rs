@@ -64,12 +64,19 @@ impl Health {
         }
     }
 
-    pub(super) fn take_note(&mut self, moment: Moment<'_>, batch: &Batch, result: &CallResult) {
+    /// A call for this PBX queue ended; `is_probe`: one that the breaker waits for.
+    pub(super) fn take_note(
+        &mut self,
+        moment: Moment<'_>,
+        queue: PbxQueue,
+        is_probe: bool,
+        result: &CallResult,
+    ) {
         let landed = matches!(result, CallResult::Answered(_) | CallResult::Refused { .. });
         match result {
             CallResult::Answered(_) | CallResult::Refused { .. } => {
                 self.failures_in_a_row = 0;
-                self.step.landed = batch.cause == Cause::Probe;
+                self.step.landed = is_probe;
             }
             CallResult::Transient { retry_after, .. } => {
                 self.hold_back(moment, *retry_after);
@@ -88,9 +95,9 @@ impl Health {
         if self.open || self.step.opens {
             self.failing.clear();
         } else if landed {
-            self.failing.remove(&batch.queue);
+            self.failing.remove(&queue);
         } else {
-            self.failing.entry(batch.queue).or_default().push(now);
+            self.failing.entry(queue).or_default().push(now);
         }
     }
 
