@@ -24,6 +24,8 @@ const acks = new Acks(jobs);
 const batches = new Batches(settings, call);
 let calls = 0;
 
+// Listened for before the broker shows a consumer, as whoever waits for that may stop it at once.
+const stop = once(process, "SIGTERM");
 const { consumerTag } = await jobs.consume(settings.jobsQueue, (message) => {
   if (!message) throw new Error("the jobs queue was deleted");
   const job = jobOf(message);
@@ -32,7 +34,7 @@ const { consumerTag } = await jobs.consume(settings.jobsQueue, (message) => {
 });
 console.log("ready");
 
-await once(process, "SIGTERM");
+await stop;
 await jobs.cancel(consumerTag);
 batches.flush();
 await acks.idle();

@@ -14,13 +14,15 @@ const results = await Results.open(connection, settings.resultsExchange);
 const pbx = new Pbx(settings.pbxUrl, 1);
 let current = Promise.resolve();
 
+// Listened for before the broker shows a consumer, as whoever waits for that may stop it at once.
+const stop = once(process, "SIGTERM");
 const { consumerTag } = await jobs.consume(settings.jobsQueue, (message) => {
   if (!message) throw new Error("the jobs queue was deleted");
   current = carryOut(message);
 });
 console.log("ready");
 
-await once(process, "SIGTERM");
+await stop;
 await jobs.cancel(consumerTag);
 await current;
 // Closing the connection at once could overtake the last acknowledgement.
