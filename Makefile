@@ -107,7 +107,7 @@ PEERS := aio-pika celery-batches node-amqplib plain
 bench: SIZE = --rounds $(or $(ROUNDS),5)
 bench-quick: SIZE = --rounds $(or $(ROUNDS),1) --quick
 bench-quick: ONLY ?= drain,latency,start-up
-bench: ## Measure clockout beside the floor and its peers, nearly two hours: ONLY=drain,latency WHO=floor,clockout ROUNDS=5
+bench: ## Measure clockout beside the floor and its peers, an hour and a half: ONLY=drain,latency WHO=floor,clockout ROUNDS=5
 bench-quick: ## Less of it in three minutes, once built, for a first look
 bench bench-quick: bench-build $(PEERS:%=target/bench/peers/%)
 	$(BENCH) suite $(SIZE) $(if $(ONLY),--only $(ONLY)) $(if $(WHO),--who $(WHO)) $(if $(ROW),--row '$(ROW)')

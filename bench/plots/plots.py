@@ -301,8 +301,9 @@ def soaked(soak):
 
 def table_of(rows):
     columns = [column for column in COLUMNS if any(column[0] in row["figures"] for row in rows)]
-    # Where every job has one agent, the two rates are one.
-    one_each = all(row["figures"].get("agents_per_second") == row["figures"].get("jobs_per_second") for row in rows)
+    # Where every job has one agent, the two rates are one; what counts no agents has none to tell.
+    both = [(row["figures"].get("agents_per_second"), row["figures"].get("jobs_per_second")) for row in rows]
+    one_each = all(agents in (None, jobs) for agents, jobs in both)
     columns = [column for column in columns if column[0] != "agents_per_second" or not one_each]
     # Nobody needs to be told who it is where there is only one.
     keys = ["who", "case"] if len({row["who"] for row in rows}) > 1 else ["case"]
