@@ -73,7 +73,7 @@ pub enum WorkerFault {
     Killed,
     /// SIGKILL when the PBX's reply comes in: before its outcomes are told.
     KilledAtReply,
-    /// SIGKILL when the broker's word comes in, such as a confirm: before what it confirms is acknowledged.
+    /// SIGKILL when the broker's confirm comes in: before what it confirms is acknowledged.
     KilledAtConfirm,
     /// SIGTERM to one worker after the other, each followed by a new one.
     Rolled,

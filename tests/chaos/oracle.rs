@@ -141,6 +141,11 @@ pub fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken
 }
 
+/// The agents whose order and end cannot be judged from outside.
+pub fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
+    order::left_open(record)
+}
+
 fn judge_job(sent: &Sent) -> Vec<Broken> {
     let Sent { job, told, .. } = sent;
     let mut broken = Vec::new();

@@ -25,6 +25,9 @@ const THROTTLED_PER_BYTE: Duration = Duration::from_micros(25);
 /// Of a throttled link.
 const THROTTLED_CHUNK_BYTES: usize = 2 * 1024;
 
+/// Class and method, as they stand in a frame (AMQP 0-9-1 §1.8.3.13).
+const BASIC_ACK: [u16; 2] = [60, 80];
+
 const DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,8 @@ struct State {
     blows: broadcast::Sender<Blow>,
     /// Something was carried from the far side to the near one.
     answered: Notify,
+    /// It held a confirm.
+    confirmed: Notify,
 }
 
 impl Link {
@@ -73,6 +78,7 @@ impl Link {
             weather: watch::Sender::new(Weather::Fair),
             blows: broadcast::Sender::new(16),
             answered: Notify::new(),
+            confirmed: Notify::new(),
         });
         let listening = tokio::spawn(listen(near, Arc::clone(&state)));
         Link {
@@ -99,6 +105,11 @@ impl Link {
     /// Waits until the far side has said something.
     pub async fn answered(&self) {
         self.state.answered.notified().await;
+    }
+
+    /// Waits until the far side, a RabbitMQ node, has confirmed what was published.
+    pub async fn confirmed(&self) {
+        self.state.confirmed.notified().await;
     }
 }
 
@@ -134,14 +145,14 @@ async fn connection(mut near: TcpStream, mut blows: broadcast::Receiver<Blow>, s
     let half_open = {
         let (near_reads, near_writes) = near.split();
         let (far_reads, far_writes) = far.split();
-        let out = carry(near_reads, far_writes, &state, &allowance, None);
-        let back = carry(
-            far_reads,
-            near_writes,
-            &state,
-            &allowance,
-            Some(&state.answered),
-        );
+        let back = |bytes: &[u8]| {
+            state.answered.notify_waiters();
+            if holds_confirm(bytes) {
+                state.confirmed.notify_waiters();
+            }
+        };
+        let out = carry(near_reads, far_writes, &state, &allowance, |_| ());
+        let back = carry(far_reads, near_writes, &state, &allowance, back);
         tokio::pin!(out, back);
         loop {
             tokio::select! {
@@ -168,7 +179,7 @@ async fn carry(
     mut to: WriteHalf<'_>,
     state: &State,
     allowance: &AtomicUsize,
-    carried: Option<&Notify>,
+    carried: impl Fn(&[u8]),
 ) -> io::Result<()> {
     let mut weather = state.weather.subscribe();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -201,8 +212,29 @@ async fn carry(
         if left != usize::MAX {
             allowance.store(left - bytes, Ordering::Relaxed);
         }
-        if let Some(carried) = carried {
-            carried.notify_waiters();
-        }
+        carried(&chunk[..bytes]);
+    }
+}
+
+/// Whether bytes from a RabbitMQ node hold a `basic.ack`, its word for a confirm. (One that is cut by the chunk's end is missed.)
+fn holds_confirm(bytes: &[u8]) -> bool {
+    let [class, method] = BASIC_ACK.map(u16::to_be_bytes);
+    let ack = [class, method].concat();
+    bytes.windows(ack.len()).any(|window| window == ack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirm_is_told_from_a_delivery_and_a_heartbeat() {
+        let confirm = [
+            1, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0xCE,
+        ];
+        let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xCE];
+        let delivery = [1, 0, 1, 0, 0, 0, 14, 0, 60, 0, 60];
+        assert!(holds_confirm(&[&heartbeat[..], &confirm].concat()));
+        assert!(!holds_confirm(&[&heartbeat[..], &delivery].concat()));
     }
 }

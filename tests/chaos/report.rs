@@ -24,6 +24,8 @@ pub struct Report {
     longest_settling_ms: u128,
     /// Agents of PBX queues whose order must hold, and that must be done if told so.
     judged: usize,
+    /// Those of whom a remove may have failed: whether it had replaced a pause cannot be seen.
+    left_open: usize,
     /// The others: a job of theirs was open when a worker could take over before another had finished, or jobs get into
     /// another shard.
     excused: usize,
@@ -58,6 +60,7 @@ pub struct Findings {
     pub broken: Vec<Broken>,
     /// As in [`Report`].
     pub judged: usize,
+    pub left_open: usize,
     pub excused: usize,
     pub handed_over: usize,
     /// What the workers wrote.
@@ -87,6 +90,7 @@ impl Report {
             pbx_calls: 0,
             longest_settling_ms: 0,
             judged: 0,
+            left_open: 0,
             excused: 0,
             handed_over: 0,
             broken: Promise::ALL.map(|promise| (promise.to_string(), 0)).into(),
@@ -102,6 +106,7 @@ impl Report {
         self.pbx_calls += findings.pbx_calls;
         self.longest_settling_ms = self.longest_settling_ms.max(findings.settling.as_millis());
         self.judged += findings.judged;
+        self.left_open += findings.left_open;
         self.excused += findings.excused;
         self.handed_over += findings.handed_over;
         for broken in &findings.broken {
@@ -126,6 +131,7 @@ impl fmt::Display for Findings {
             jobs,
             outcomes,
             judged,
+            left_open,
             excused,
             handed_over,
             ..
@@ -136,7 +142,7 @@ impl fmt::Display for Findings {
         write!(
             f,
             "{jobs} jobs, {outcomes} outcomes, {faults} faults, settled in {settling} s; {judged} agents judged, \
-             {excused} not, of which {handed_over} out of order; {broken} promises broken"
+             {left_open} left open, {excused} excused, who were out of order or not as told {handed_over} times; {broken} promises broken"
         )
     }
 }
@@ -153,10 +159,17 @@ impl fmt::Display for Report {
             ("PBX calls", self.pbx_calls),
             ("agents whose order and end are judged", self.judged),
             (
-                "agents with an open job at a hand-over or a move to another shard",
+                "agents left open, as a remove of theirs may have failed",
+                self.left_open,
+            ),
+            (
+                "agents excused, as a job of theirs was open at a hand-over or a move to another shard",
                 self.excused,
             ),
-            ("how often that broke either", self.handed_over),
+            (
+                "how often the excused were out of order or not as told",
+                self.handed_over,
+            ),
         ] {
             writeln!(f, "| {what} | {count} |")?;
         }

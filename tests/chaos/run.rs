@@ -173,13 +173,15 @@ impl Stage<'_> {
             .into_iter()
             .partition(|broken| broken.is_handed_over(&excused));
         broken.extend(judged);
+        let left_open = oracle::left_open(&record).difference(&excused).count();
         Findings {
             jobs: record.sent.len(),
             agents: record.owed(),
             outcomes: record.outcomes,
             pbx_calls: pbx.calls.len(),
             settling,
-            judged: record.stories().len() - excused.len(),
+            judged: record.stories().len() - excused.len() - left_open,
+            left_open,
             excused: excused.len(),
             handed_over: handed_over.len(),
             struck: attribute(struck, &record, &pbx, world),

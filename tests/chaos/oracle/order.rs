@@ -6,7 +6,7 @@
 //! an earlier pause: it replaced that, until a crash brought both back.) Where a jobs queue is deleted, with what was told
 //! and not yet acknowledged, it may end the repeats that a crash had begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Action, Broken, Member, Pbx, Promise};
@@ -44,6 +44,28 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken
 }
 
+/// The agents whose order and end are left open, whoever worked for them.
+pub(super) fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
+    let stories = record.stories().into_iter();
+    let open = stories.filter(|(_, story)| is_left_open(story));
+    open.map(|(place, _)| place).collect()
+}
+
+/// A remove that replaced a pause and then failed leaves the pause to be carried out after it; from outside nobody sees which.
+fn is_left_open(story: &[(&Sent, &Told)]) -> bool {
+    let may_have_failed = |(sent, told): &(&Sent, &Told)| {
+        sent.job.action == Action::Remove
+            && is_for_the_pbx(sent)
+            && !told.codes.iter().all(|code| is_final(code))
+    };
+    story.iter().any(may_have_failed)
+}
+
+/// The others end before they could wait for a call.
+fn is_for_the_pbx(sent: &Sent) -> bool {
+    !matches!(sent.job.kind, Kind::DryRun | Kind::Expired)
+}
+
 fn judge_agent(
     story: &[(&Sent, &Told)],
     calls: &[Action],
@@ -53,16 +75,12 @@ fn judge_agent(
     let mut broken = Vec::new();
     let wanted = |action| {
         let mut jobs = story.iter().filter(|(sent, _)| sent.job.action == action);
-        jobs.any(|(sent, _)| !matches!(sent.job.kind, Kind::DryRun | Kind::Expired))
+        jobs.any(|(sent, _)| is_for_the_pbx(sent))
     };
     if calls.iter().any(|action| !wanted(*action)) {
         broken.push(Promise::NoNeedlessCall);
     }
-    // A remove that replaced a pause and then failed leaves the pause to be carried out after it.
-    let takes_back = |(sent, told): &(&Sent, &Told)| {
-        sent.job.action == Action::Remove && !told.codes.iter().all(|code| is_final(code))
-    };
-    if story.iter().any(takes_back) {
+    if is_left_open(story) {
         return broken;
     }
     let answered: Vec<Action> = story
@@ -243,6 +261,28 @@ mod tests {
         assert_eq!(in_time, [Promise::Order]);
         let too_late = judged([remove, (PAUSE, &["not_member", "expired"])], &calls);
         assert!(too_late.is_empty());
+    }
+
+    #[test]
+    fn a_remove_that_failed_leaves_its_agent_open_and_one_that_the_pbx_never_heard_of_does_not() {
+        let is_left_open = |kind, code: &str| {
+            let job = Job {
+                number: 0,
+                kind,
+                action: REMOVE,
+                queue: "1".to_owned(),
+                agents: vec!["1".to_owned()],
+            };
+            let told = Told {
+                codes: [code.to_owned()].into(),
+                ..Told::default()
+            };
+            is_left_open(&[(&Sent::new(job, "id"), &told)])
+        };
+        assert!(is_left_open(Kind::Sound, "rejected"));
+        assert!(!is_left_open(Kind::Sound, "applied"));
+        assert!(!is_left_open(Kind::DryRun, "dry_run"));
+        assert!(!is_left_open(Kind::Expired, "expired"));
     }
 
     #[test]

@@ -21,14 +21,17 @@ pub(super) async fn strike(
     strike: &Strike,
     stage: &mut Stage<'_>,
 ) -> Vec<Broken> {
-    let moment = match fault {
-        WorkerFault::Killed => None,
-        WorkerFault::KilledAtReply => Some(&stage.world.pbx_link),
-        WorkerFault::KilledAtConfirm => Some(&stage.world.broker_link),
+    let world = stage.world;
+    match fault {
+        WorkerFault::Killed => {}
+        WorkerFault::KilledAtReply => {
+            timeout(MOMENT_MAX, world.pbx_link.answered()).await.ok();
+        }
+        WorkerFault::KilledAtConfirm => {
+            let confirmed = world.broker_link.confirmed();
+            timeout(MOMENT_MAX, confirmed).await.ok();
+        }
         WorkerFault::Rolled => return roll(&mut stage.crew).await,
-    };
-    if let Some(link) = moment {
-        timeout(MOMENT_MAX, link.answered()).await.ok();
     }
     let victim = victim(strike, &stage.crew);
     stage.crew.worker(victim).signal("KILL");
