@@ -139,14 +139,24 @@ async fn however_long_the_pbx_is_away_no_job_is_lost_and_none_uses_up_its_attemp
 }
 
 #[tokio::test]
-async fn however_long_they_wait_jobs_are_delivered_once_more_and_no_oftener() {
+async fn however_long_the_pbx_refuses_jobs_are_delivered_once_more_and_no_oftener() {
+    wait_out(Outage::Refuses).await;
+}
+
+#[tokio::test]
+async fn however_long_the_pbx_is_away_jobs_are_delivered_once_more_and_no_oftener() {
+    wait_out(Outage::Away).await;
+}
+
+/// Jobs wait in an outage that has no end, and RabbitMQ counts their deliveries.
+async fn wait_out(outage: Outage) {
     let node = impatient_node();
     let stage = Stage::at(node.place()).await;
     let address = address();
     let worker = worker(&stage).set("pbx.base_url", &format!("http://{address}"));
     let mut worker = worker.start().await;
     stage.send_all((0..JOBS).map(job)).await;
-    refuse(address).await;
+    outage.last(address, &worker).await;
     worker.signal("KILL");
     worker.ended().await;
     assert_eq!(delivery_counts(&stage).await, [1; 20]);

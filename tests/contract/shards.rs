@@ -173,18 +173,15 @@ async fn no_change_of_the_number_of_shards_loses_a_job() {
     tokio::join!(send, change);
     let _last = started(&stage, "last", 3).await;
     let outcomes = outcomes_of(&mut stage, JOBS).await;
-    let told: BTreeMap<String, String> = outcomes
-        .iter()
-        .map(|outcome| {
-            (
-                outcome["job_id"].to_string(),
-                outcome["outcome_id"].to_string(),
-            )
-        })
-        .collect();
-    assert_eq!(told.len(), 500);
-    let ids: BTreeSet<&String> = told.values().collect();
-    assert_eq!(ids.len(), 500, "each job has one outcome id");
+    for outcome in &outcomes {
+        assert_eq!(outcome["code"], "applied", "{outcome}");
+    }
+    let each = |field: &str| -> BTreeSet<String> {
+        let values = outcomes.iter().map(|outcome| outcome[field].to_string());
+        values.collect()
+    };
+    let (jobs, ids) = (each("job_id").len(), each("outcome_id").len());
+    assert_eq!((jobs, ids), (500, 500), "each job has one outcome id");
 }
 
 #[tokio::test]

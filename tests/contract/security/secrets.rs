@@ -11,7 +11,8 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Node, Stage, Worker, WorkerSetup, within};
+use crate::broker::tls::{authority, identity};
+use crate::support::{self, Node, Stage, Worker, WorkerSetup, within};
 
 const BROKER_PASSWORD: &str = "hush-broker-password";
 const API_KEY: &str = "hush-api-key";
@@ -48,8 +49,12 @@ fn secrets() -> Vec<String> {
 }
 
 fn check(what: &str, shown: &str) {
-    for secret in secrets() {
-        let line = shown.lines().find(|line| line.contains(&secret));
+    check_for(&secrets(), what, shown);
+}
+
+fn check_for(secrets: &[String], what: &str, shown: &str) {
+    for secret in secrets {
+        let line = shown.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} in {what}");
     }
 }
@@ -146,6 +151,53 @@ async fn all_goes_wrong(format: &str) {
     worker.answers("/readyz", 503).await;
     check_all(&worker).await;
     assert!(worker.log().contains("TRACE"), "the log shows everything");
+}
+
+/// To the broker and to what it takes for its PBX: the same node, which ends the call at once, as it hears no AMQP.
+#[tokio::test]
+async fn no_secret_shows_in_what_is_said_of_tls() {
+    let ours = authority();
+    let (server, client) = (identity(&ours), identity(&ours));
+    let node = Node::start_with_tls(&support::Tls {
+        ca: ours.pem(),
+        certificate: server.cert_pem,
+        key: server.key_pem,
+        demands_client_certificate: true,
+    });
+    node.ctl(&["add_user", "worker", BROKER_PASSWORD]);
+    node.ctl(&["set_permissions", "worker", ".*", ".*", ".*"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, pem).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let at = format!("localhost:{}", node.tls_port());
+    let mut stage = Stage::at(node.place()).await;
+    let mut worker = loud(&stage)
+        .set(
+            "amqp.url",
+            &format!("amqps://worker:{BROKER_PASSWORD}@{at}/%2f"),
+        )
+        .set("pbx.base_url", &format!("https://{at}"))
+        .set("retry.attempts_max", "1");
+    for (part, pem) in [
+        ("ca", &ours.pem()),
+        ("cert", &client.cert_pem),
+        ("key", &client.key_pem),
+    ] {
+        let file = file(part, pem);
+        for side in ["amqp", "pbx"] {
+            worker = worker.set(&format!("{side}.{part}_file"), &file);
+        }
+    }
+    let worker = worker.start().await;
+    let job = json!({"action": "pause", "queue": "1", "agent": "1"});
+    let told = stage.perform(job).await;
+    assert_eq!(told["code"], "ambiguous", "the call went out: {told}");
+    check_all(&worker).await;
+    let key = client.key_pem.lines().nth(1).unwrap();
+    check_for(&[key.to_owned()], "the log", &worker.log());
 }
 
 #[tokio::test]
