@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 use tokio::sync::Mutex;
 
 use crate::support::{Node, Place, Rabbit, Stage, Worker, WorkerSetup, poll, stage};
-use filter::{BASIC_ACK, BASIC_CANCEL, BASIC_DELIVER, Filter};
+use filter::{BASIC_ACK, BASIC_CANCEL, BASIC_DELIVER, BASIC_PUBLISH, Filter};
 
 fn job(agent: u32) -> Value {
     json!({"action": "pause", "queue": "1", "agent": agent.to_string()})
@@ -70,6 +70,25 @@ async fn deliveries_that_stop_unheard_are_missed_and_come_again_over_new_connect
     worker.answers("/livez", 200).await;
     worker.ready().await;
     assert_eq!(stage.calls().len(), 4);
+}
+
+/// Between reply and outcome: the broker never hears of it.
+#[tokio::test]
+async fn a_worker_killed_between_reply_and_outcome_leaves_the_job_to_be_done_again_and_told_once() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    let mut killed = worker.start().await;
+    filter.swallow_from_clients(&[BASIC_PUBLISH]);
+    stage.send(job(1)).await;
+    filter.has_swallowed_one_of_clients().await;
+    killed.signal("KILL");
+    killed.ended().await;
+    assert_eq!(stage.calls().len(), 1);
+
+    let _next = stage.worker().start().await;
+    assert_eq!(stage.outcomes.next().await.json()["code"], "applied");
+    assert_eq!(stage.calls().len(), 2);
+    assert!(stage.outcomes.rest().await.is_empty());
 }
 
 /// Between outcome and acknowledgement: no confirm, so no acknowledgement.
