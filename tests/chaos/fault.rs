@@ -73,7 +73,7 @@ pub enum WorkerFault {
     Killed,
     /// SIGKILL when the PBX's reply comes in: before its outcomes are told.
     KilledAtReply,
-    /// SIGKILL when the broker's confirm comes in: before what it confirms is acknowledged.
+    /// SIGKILL when the broker's confirm comes in: as what it confirms is about to be acknowledged.
     KilledAtConfirm,
     /// SIGTERM to one worker after the other, each followed by a new one.
     Rolled,

@@ -141,7 +141,7 @@ pub fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken
 }
 
-/// The agents whose order and end cannot be judged from outside.
+/// The agents of whom neither order nor end is judged, as it cannot be from outside.
 pub fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
     order::left_open(record)
 }

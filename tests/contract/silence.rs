@@ -77,7 +77,7 @@ async fn deliveries_that_stop_unheard_are_missed_and_come_again_over_new_connect
 async fn a_worker_killed_between_reply_and_outcome_leaves_the_job_to_be_done_again_and_told_once() {
     let mut stage = stage().await;
     let (filter, worker) = filtered(&stage).await;
-    let mut killed = worker.start().await;
+    let mut killed = worker.set("watchdog.patience", "1h").start().await;
     filter.swallow_from_clients(&[BASIC_PUBLISH]);
     stage.send(job(1)).await;
     filter.has_swallowed_one_of_clients().await;

@@ -153,7 +153,7 @@ async fn all_goes_wrong(format: &str) {
     assert!(worker.log().contains("TRACE"), "the log shows everything");
 }
 
-/// To the broker and to what it takes for its PBX: the same node, which ends the call at once, as it hears no AMQP.
+/// The worker talks TLS to RabbitMQ, and to the same node as its PBX: that ends the call at once, as it hears no AMQP.
 #[tokio::test]
 async fn no_secret_shows_in_what_is_said_of_tls() {
     let ours = authority();
@@ -197,7 +197,9 @@ async fn no_secret_shows_in_what_is_said_of_tls() {
     assert_eq!(told["code"], "ambiguous", "the call went out: {told}");
     check_all(&worker).await;
     let key = client.key_pem.lines().nth(1).unwrap();
-    check_for(&[key.to_owned()], "the log", &worker.log());
+    let log = worker.log();
+    check_for(&[key.to_owned()], "the log", &log);
+    assert!(log.contains("TRACE"), "the log shows everything");
 }
 
 #[tokio::test]

@@ -31,6 +31,11 @@ struct Mouth {
 pub struct Filter {
     /// What clients are to use in place of the broker's own.
     pub url: String,
+    mouths: Mouths,
+}
+
+#[derive(Default, Clone)]
+struct Mouths {
     to_client: Arc<Mouth>,
     to_broker: Arc<Mouth>,
 }
@@ -41,40 +46,38 @@ impl Filter {
         let address = url.split('@').nth(1).unwrap().split('/').next().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().to_string();
-        let (to_client, to_broker) = (Arc::<Mouth>::default(), Arc::<Mouth>::default());
-        let broker = address.to_owned();
-        let mouths = (Arc::clone(&to_client), Arc::clone(&to_broker));
+        let mouths = Mouths::default();
+        let (broker, shared) = (address.to_owned(), mouths.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let broker = TcpStream::connect(&broker).await.unwrap();
-                tokio::spawn(pass(client, broker, mouths.clone()));
+                tokio::spawn(pass(client, broker, shared.clone()));
             }
         });
         Filter {
             url: url.replace(address, &own),
-            to_client,
-            to_broker,
+            mouths,
         }
     }
 
     /// Of what the broker says, from now on these and no others, on connections that stand and on new ones.
     pub fn swallow(&self, methods: &[Method]) {
-        *self.to_client.swallows.lock().unwrap() = methods.to_vec();
+        *self.mouths.to_client.swallows.lock().unwrap() = methods.to_vec();
     }
 
     /// Of what clients say.
     pub fn swallow_from_clients(&self, methods: &[Method]) {
-        *self.to_broker.swallows.lock().unwrap() = methods.to_vec();
+        *self.mouths.to_broker.swallows.lock().unwrap() = methods.to_vec();
     }
 
     /// Waits until a method was swallowed on its way to a client, unless one has been already.
     pub async fn has_swallowed_one(&self) {
-        self.to_client.has_swallowed_one().await;
+        self.mouths.to_client.has_swallowed_one().await;
     }
 
     /// Waits until a method was swallowed on its way to the broker, unless one has been already.
     pub async fn has_swallowed_one_of_clients(&self) {
-        self.to_broker.has_swallowed_one().await;
+        self.mouths.to_broker.has_swallowed_one().await;
     }
 }
 
@@ -84,11 +87,7 @@ impl Mouth {
     }
 }
 
-async fn pass(
-    client: TcpStream,
-    broker: TcpStream,
-    (down_mouth, up_mouth): (Arc<Mouth>, Arc<Mouth>),
-) -> io::Result<()> {
+async fn pass(client: TcpStream, broker: TcpStream, mouths: Mouths) -> io::Result<()> {
     for stream in [&client, &broker] {
         stream.set_nodelay(true)?;
     }
@@ -98,9 +97,9 @@ async fn pass(
         let mut greeting = [0; 8];
         from_client.read_exact(&mut greeting).await?;
         to_broker.write_all(&greeting).await?;
-        pass_frames(&mut from_client, &mut to_broker, &up_mouth).await
+        pass_frames(&mut from_client, &mut to_broker, &mouths.to_broker).await
     };
-    let down = pass_frames(&mut from_broker, &mut to_client, &down_mouth);
+    let down = pass_frames(&mut from_broker, &mut to_client, &mouths.to_client);
     tokio::select! {
         done = up => done,
         done = down => done,
