@@ -94,6 +94,18 @@ impl Schedule {
 }
 
 impl Strike {
+    /// How long what else goes wrong has done so when the workers' fault comes: so they end with what gathers meanwhile.
+    pub fn until_worker(&self) -> Duration {
+        let is_workers = |fault: &Fault| fault.side() == Side::Worker;
+        if self.faults.len() > 1 && self.faults.iter().any(is_workers) {
+            // Not of the bits that choose the worker.
+            let part = u32::try_from(self.luck >> 32).unwrap_or_default();
+            self.lasts.mul_f64(f64::from(part) / f64::from(u32::MAX))
+        } else {
+            Duration::ZERO
+        }
+    }
+
     fn of(rng: &mut Rng, drawn: &[Fault]) -> Strike {
         let first = *rng.choice(drawn).expect("something goes wrong");
         let second = rng
@@ -154,4 +166,26 @@ fn settings(rng: &mut Rng, patience: &str) -> Vec<(&'static str, String)> {
         ("watchdog.patience", patience.to_owned()),
         ("shutdown.grace", any(&["1s", "10s"])),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{PbxFault, WorkerFault};
+
+    #[test]
+    fn a_worker_ends_amid_what_else_goes_wrong_and_at_once_if_nothing_does() {
+        let killed = Fault::Worker(WorkerFault::Killed);
+        let mut strike = Strike {
+            after: Duration::ZERO,
+            faults: vec![Fault::Pbx(PbxFault::Slow), killed],
+            lasts: Duration::from_secs(4),
+            recover: true,
+            luck: u64::MAX / 4,
+        };
+        let amid = strike.until_worker();
+        assert!(amid > Duration::from_millis(900) && amid < Duration::from_millis(1_100));
+        strike.faults = vec![killed];
+        assert_eq!(strike.until_worker(), Duration::ZERO);
+    }
 }

@@ -23,10 +23,13 @@ pub async fn carry_out(strike: &Strike, stage: &mut Stage<'_>) -> Vec<Broken> {
             Fault::Broker(fault) => broker::begin(fault, strike, stage).await,
             Fault::Pbx(fault) => stage.set_pbx(Some(fault)).await,
             Fault::Link(side, fault) => begin_on_link(fault, link(stage, side), strike.luck),
-            Fault::Worker(fault) => broken.extend(workers::strike(fault, strike, stage).await),
+            Fault::Worker(fault) => {
+                sleep(strike.until_worker()).await;
+                broken.extend(workers::strike(fault, strike, stage).await);
+            }
         }
     }
-    sleep(strike.lasts).await;
+    sleep(strike.lasts.saturating_sub(strike.until_worker())).await;
     for fault in strike.faults.iter().rev() {
         match *fault {
             Fault::Broker(fault) => broker::end(fault, stage).await,
