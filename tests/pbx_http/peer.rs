@@ -216,6 +216,8 @@ impl TlsPeer {
             "https://localhost:{}",
             listener.local_addr().unwrap().port()
         );
+        // It answers once on each connection. Unless it says so, the next request may come on one that it is about to close.
+        let reply = reply.replacen("\r\n", "\r\nconnection: close\r\n", 1);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let session = ServerConnection::new(Arc::new(config.clone())).unwrap();
