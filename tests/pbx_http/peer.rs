@@ -193,7 +193,7 @@ impl TlsPeer {
     }
 
     fn serve(
-        reply: String,
+        mut reply: String,
         spoil: fn(&mut CertificateParams),
         clients: Arc<dyn ClientCertVerifier>,
     ) -> Self {
@@ -217,7 +217,9 @@ impl TlsPeer {
             listener.local_addr().unwrap().port()
         );
         // It answers once on each connection. Unless it says so, the next request may come on one that it is about to close.
-        let reply = reply.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+        if let Some(end_of_status) = reply.find("\r\n") {
+            reply.insert_str(end_of_status, "\r\nconnection: close");
+        }
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let session = ServerConnection::new(Arc::new(config.clone())).unwrap();
