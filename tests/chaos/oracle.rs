@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::jobs::{BAD, Kind};
 use crate::record::{Inner, Place, Sent, Told};
+pub use order::left_open;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,11 +140,6 @@ pub fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken.extend(record.sent.iter().flat_map(judge_job));
     broken.extend(order::judge(record, pbx));
     broken
-}
-
-/// The agents of whom neither order nor end is judged, as it cannot be from outside.
-pub fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
-    order::left_open(record)
 }
 
 fn judge_job(sent: &Sent) -> Vec<Broken> {

@@ -44,8 +44,8 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
     broken
 }
 
-/// The agents whose order and end are left open, whoever worked for them.
-pub(super) fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
+/// The agents of whom neither order nor end is judged, as it cannot be from outside.
+pub fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
     let stories = record.stories().into_iter();
     let open = stories.filter(|(_, story)| is_left_open(story));
     open.map(|(place, _)| place).collect()
