@@ -13,7 +13,7 @@ mod merge;
 mod nodes;
 mod publisher;
 mod pulse;
-mod receipt;
+pub mod receipt;
 mod session;
 mod settings;
 mod supervisor;

@@ -1,7 +1,8 @@
 //! What was delivered and not yet acknowledged, and which acknowledgements to write for what was.
 //!
 //! Pure bookkeeping of one epoch: it writes nothing itself. What it never does: acknowledge a delivery twice, or one of
-//! another epoch, or acknowledge over the head of a delivery that is still held.
+//! another epoch, or acknowledge over the head of a delivery that is still held. Public for the simulation, which has the engine
+//! acknowledge through it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +13,30 @@ use lapin::types::ShortString;
 use crate::engine::job::{Epoch, Ticket};
 
 /// What a dead letter needs of the delivery it stands for.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) body: Bytes,
-    pub(super) properties: BasicProperties,
-    pub(super) routing_key: ShortString,
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// As it came.
+    pub body: Bytes,
+    /// As they came.
+    pub properties: BasicProperties,
+    /// As it came.
+    pub routing_key: ShortString,
     /// Which of the jobs queues it came from.
-    pub(super) queue: usize,
+    pub queue: usize,
 }
 
 /// One acknowledgement to write on the jobs channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Frame {
+pub enum Frame {
     /// This delivery and every unsettled one before it.
     AckUpTo(u64),
+    /// This delivery alone.
     Ack(u64),
 }
 
 /// The deliveries of one epoch. Bounded by prefetch.
 #[derive(Debug)]
-pub(super) struct Receipts {
+pub struct Receipts {
     epoch: Epoch,
     /// Boxed, as half of the places in a map's nodes are empty.
     held: BTreeMap<u64, Box<Held>>,
@@ -52,7 +57,8 @@ struct Count {
 }
 
 impl Receipts {
-    pub(super) fn new(epoch: Epoch) -> Self {
+    /// Nothing is held yet of this epoch.
+    pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
             held: BTreeMap::new(),
@@ -62,7 +68,8 @@ impl Receipts {
         }
     }
 
-    pub(super) fn hold(&mut self, tag: u64, held: Held) {
+    /// Takes note of a delivery by its tag.
+    pub fn hold(&mut self, tag: u64, held: Held) {
         let count = self.counts.entry(held.queue).or_default();
         count.now += 1;
         count.ever += 1;
@@ -71,21 +78,22 @@ impl Receipts {
     }
 
     /// How many deliveries of this queue there were, acknowledged ones included.
-    pub(super) fn held_ever(&self, queue: usize) -> u64 {
+    pub fn held_ever(&self, queue: usize) -> u64 {
         self.count(queue).ever
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
     /// How many are held of each of so many queues.
-    pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
+    pub fn held_by_queue(&self, queues: usize) -> Vec<usize> {
         (0..queues).map(|queue| self.count(queue).now).collect()
     }
 
     /// How many are held of each of so many queues, of those delivered after this tag. Looks at each of them.
-    pub(super) fn held_after(&self, tag: u64, queues: usize) -> Vec<usize> {
+    pub fn held_after(&self, tag: u64, queues: usize) -> Vec<usize> {
         let mut counts = vec![0; queues];
         for (_, held) in self.held.range(tag.saturating_add(1)..) {
             if let Some(count) = counts.get_mut(held.queue) {
@@ -95,7 +103,8 @@ impl Receipts {
         counts
     }
 
-    pub(super) fn last(&self) -> u64 {
+    /// The highest delivery tag so far, 0 before the first.
+    pub fn last(&self) -> u64 {
         self.last
     }
 
@@ -104,13 +113,13 @@ impl Receipts {
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.
-    pub(super) fn held(&self, ticket: Ticket) -> Option<&Held> {
+    pub fn held(&self, ticket: Ticket) -> Option<&Held> {
         let held = self.held.get(&ticket.tag).map(AsRef::as_ref);
         held.filter(|_| ticket.epoch == self.epoch)
     }
 
     /// `false` if the ticket is void, and nothing was done.
-    pub(super) fn acknowledge(&mut self, ticket: Ticket) -> bool {
+    pub fn acknowledge(&mut self, ticket: Ticket) -> bool {
         if ticket.epoch != self.epoch {
             return false;
         }
@@ -124,13 +133,13 @@ impl Receipts {
     }
 
     /// Nothing is acknowledged that [`Receipts::take_frames`] has not yet handed out.
-    pub(super) fn is_flushed(&self) -> bool {
+    pub fn is_flushed(&self) -> bool {
         self.acks.is_empty()
     }
 
     /// The fewest frames that tell RabbitMQ of all that was acknowledged, in the order of arrival: one for everything
     /// below the first delivery that is held, then one for each.
-    pub(super) fn take_frames(&mut self) -> Vec<Frame> {
+    pub fn take_frames(&mut self) -> Vec<Frame> {
         let acks = std::mem::take(&mut self.acks);
         let (below, above) = match self.held.keys().next() {
             Some(&kept) => (
@@ -160,18 +169,9 @@ mod tests {
     fn receipts(tags: std::ops::RangeInclusive<u64>) -> Receipts {
         let mut receipts = Receipts::new(EPOCH);
         for tag in tags {
-            receipts.hold(tag, nothing());
+            receipts.hold(tag, Held::default());
         }
         receipts
-    }
-
-    fn nothing() -> Held {
-        Held {
-            body: Bytes::new(),
-            properties: BasicProperties::default(),
-            routing_key: ShortString::default(),
-            queue: 0,
-        }
     }
 
     fn frames(receipts: &mut Receipts, acks: &[u64]) -> Vec<Frame> {

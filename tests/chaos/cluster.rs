@@ -34,7 +34,7 @@ async fn obey<T: Send + 'static>(
 }
 
 async fn recovered(what: &str, record: &Record, cluster: &Arc<Cluster>) {
-    let (start, sent) = (Instant::now(), record.look().sent.len());
+    let (start, sent) = (Instant::now(), record.look().account.sent.len());
     if timeout(RECOVERY_MAX, record.told_beyond(sent))
         .await
         .is_err()
@@ -119,7 +119,7 @@ async fn a_cluster_that_loses_one_node_after_another_loses_no_job() {
     assert_eq!(worker.ended().await.code(), Some(0));
     assert_eq!(jobs_left(&place).await, Some(0));
     let seen = pbx.seen().await;
-    let broken = oracle::judge(&record.look(), &seen);
+    let broken = oracle::judge(&record.look().account, &seen);
     assert!(broken.is_empty(), "{broken:#?}");
 }
 

@@ -9,8 +9,9 @@ use lapin::{BasicProperties, Channel, Connection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::jobs::{Jobs, Kind};
-use crate::record::{Record, Sent};
+use crate::jobs::Jobs;
+use crate::oracle::{Job, Kind};
+use crate::record::{Posting, Record};
 use crate::support::{Place, connect, json_message};
 
 /// Most jobs published before their confirms are waited for. They are published again together: so their order holds,
@@ -131,9 +132,11 @@ impl Flow {
         for numbers in missed.chunks(BURST_MAX) {
             let messages: Vec<Message> = {
                 let record = self.record.look();
-                let sent = numbers.iter().map(|number| &record.sent[*number]);
-                sent.map(|sent| Message::of(sent, self.jobs.id(&sent.job)))
-                    .collect()
+                let message = |number: &usize| {
+                    let job = &record.account.sent[*number].job;
+                    Message::of(job, &record.postings[*number], self.jobs.id(job))
+                };
+                numbers.iter().map(message).collect()
             };
             self.publish_until_confirmed(&messages).await;
         }
@@ -155,13 +158,13 @@ impl Flow {
         for _ in 0..burst {
             let job = self.jobs.next();
             let id = self.jobs.id(&job);
-            let sent = Sent::new(job, &id);
-            let message = Message::of(&sent, id);
-            if sent.job.kind == Kind::Repeated {
+            let posting = Posting::new(&job, &id);
+            let message = Message::of(&job, &posting, id);
+            if job.kind == Kind::Repeated {
                 messages.push(message.clone());
             }
             messages.push(message);
-            self.record.send(sent);
+            self.record.send(job, posting);
         }
         self.publish_until_confirmed(&messages).await;
     }
@@ -207,12 +210,12 @@ impl Flow {
 }
 
 impl Message {
-    fn of(sent: &Sent, id: String) -> Message {
+    fn of(job: &Job, posting: &Posting, id: String) -> Message {
         Message {
-            number: sent.job.number,
-            key: sent.job.queue.clone(),
+            number: job.number,
+            key: job.queue.clone(),
             properties: json_message().with_message_id(id.into()),
-            body: sent.body.clone(),
+            body: posting.body.clone(),
         }
     }
 

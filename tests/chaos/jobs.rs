@@ -10,7 +10,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::oracle::Action;
+use crate::oracle::{Action, Job, Kind};
 
 /// Agents of a queue whose story may go on; beyond that the oldest is over.
 const STORIES_MAX: usize = 40;
@@ -18,23 +18,8 @@ const STORIES_MAX: usize = 40;
 /// Jobs of one agent on one queue.
 const CHAPTERS_MAX: usize = 3;
 
-/// What a job is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Sound,
-    /// Published twice.
-    Repeated,
-    DryRun,
-    /// Expired before it was published.
-    Expired,
-    /// Expires so long after it was published.
-    Expiring(Duration),
-    /// No valid job, in one of several ways.
-    Bad(usize),
-}
-
 /// Bodies that are no valid jobs, and the code that their outcome must have. `ID` stands for the job id.
-pub const BAD: [(&str, &str); 6] = [
+const BAD: [(&str, &str); 6] = [
     (r#"{"job_id":"ID","action":"pause""#, "malformed_json"),
     (
         r#"{"job_id":"ID","action":"pause","agent":"1"}"#,
@@ -57,17 +42,6 @@ pub const BAD: [(&str, &str); 6] = [
         "unsupported_field",
     ),
 ];
-
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// From 0, in the order of publication.
-    pub number: usize,
-    pub kind: Kind,
-    pub action: Action,
-    pub queue: String,
-    /// Each once; none if the job is bad.
-    pub agents: Vec<String>,
-}
 
 #[derive(Debug)]
 struct Story {
@@ -106,7 +80,7 @@ impl Jobs {
             5 => Kind::DryRun,
             6 => Kind::Expired,
             7 => Kind::Expiring(Duration::from_millis(self.rng.u64(200..5_000))),
-            8 | 9 => Kind::Bad(self.rng.usize(0..BAD.len())),
+            8 | 9 => Kind::Bad(BAD[self.rng.usize(0..BAD.len())].1),
             _ => Kind::Sound,
         };
         let queue = self.rng.usize(0..self.queues);
@@ -172,8 +146,12 @@ pub fn number(seed: u64, id: &str) -> Option<usize> {
 
 /// The message of a job that is published now; the same bytes whenever it is published again.
 pub fn body(job: &Job, id: &str) -> Vec<u8> {
-    if let Kind::Bad(which) = job.kind {
-        return BAD[which].0.replace("ID", id).into_bytes();
+    if let Kind::Bad(code) = job.kind {
+        let bodies: Vec<_> = BAD.iter().filter(|(_, of)| *of == code).collect();
+        return bodies[job.number % bodies.len()]
+            .0
+            .replace("ID", id)
+            .into_bytes();
     }
     let now = Timestamp::now();
     let expires_at = match job.kind {

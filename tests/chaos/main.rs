@@ -33,6 +33,7 @@ mod flow;
 mod given;
 mod hearing;
 mod jobs;
+#[path = "../oracle/mod.rs"]
 mod oracle;
 mod proxy;
 mod record;

@@ -1,6 +1,6 @@
 //! What was sent and what was heard, as it happens. Judges nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
@@ -10,7 +10,8 @@ use lapin::types::FieldTable;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use crate::jobs::{self, Job, Kind};
+use crate::jobs;
+use crate::oracle::{Account, Job, Kind, Place, Sent, Told};
 
 /// Shared by who sends, who hears and who judges.
 pub struct Record {
@@ -21,56 +22,25 @@ pub struct Record {
 
 #[derive(Debug, Default)]
 pub struct Inner {
-    /// By their number.
-    pub sent: Vec<Sent>,
-    /// Outcomes of nothing that was sent, in words.
-    pub strangers: Vec<String>,
+    pub account: Account,
+    /// One for each job of the account.
+    pub postings: Vec<Posting>,
     /// When an outcome came that had come before, and that no repeated job asked for.
     pub repeats: Vec<Instant>,
     pub outcomes: usize,
-    /// When jobs queues were deleted.
-    pub deletions: Vec<Instant>,
     owed: usize,
     told: usize,
 }
 
+/// How a job was published.
 #[derive(Debug)]
-pub struct Sent {
-    pub job: Job,
+pub struct Posting {
     pub body: Vec<u8>,
-    /// When it was about to be sent for the first time.
+    /// When it was about to be published for the first time.
     pub at: Instant,
-    /// How often it was published. Each time, its outcomes are told.
+    /// How often it was. Each time, its outcomes are told.
     pub times: usize,
-    /// One for each agent; a single one if the job is bad.
-    pub told: Vec<Told>,
-    pub letters: usize,
-    /// Whether it waits in a jobs queue after the end of all workers.
-    pub is_left: bool,
-    /// Whether jobs queues were deleted when all its outcomes were told and its dead letter, if it is owed one, was not heard
-    /// of: nobody sends such a job again, and RabbitMQ has none to deliver again.
-    pub is_lost: bool,
 }
-
-/// What was told of one agent of one job.
-#[derive(Debug, Default)]
-pub struct Told {
-    pub ids: BTreeSet<String>,
-    pub codes: BTreeSet<String>,
-    /// Of the outcome that came last.
-    pub status: String,
-    /// The most PBX calls that any of its outcomes tells of.
-    pub attempts: u64,
-    pub times: usize,
-    /// When the last of them came.
-    pub last_at: Option<Instant>,
-}
-
-/// PBX queue and agent.
-pub type Place<'r> = (&'r str, &'r str);
-
-/// Jobs of one agent on one queue, and what was told of it for each.
-pub type Story<'r> = Vec<(&'r Sent, &'r Told)>;
 
 /// The part of an outcome that is judged.
 #[derive(Debug, Deserialize)]
@@ -100,17 +70,19 @@ impl Record {
     }
 
     /// Takes note of a job that is about to be sent for the first time.
-    pub fn send(&self, sent: Sent) {
+    pub fn send(&self, job: Job, posting: Posting) {
         let mut inner = self.look();
+        let sent = Sent::new(job);
         inner.owed += sent.told.len();
-        inner.sent.push(sent);
+        inner.account.sent.push(sent);
+        inner.postings.push(posting);
     }
 
     /// Takes note that these are about to be published, once more where they were before.
     pub fn publish(&self, numbers: &[usize]) {
         let mut inner = self.look();
         for &number in numbers {
-            inner.sent[number].times += 1;
+            inner.postings[number].times += 1;
         }
     }
 
@@ -121,15 +93,14 @@ impl Record {
         let mut inner = self.look();
         inner.outcomes += 1;
         let Some((told, times_asked)) = inner.slot(self.seed, &outcome) else {
-            inner.strangers.push(format!("{outcome:?}"));
+            inner.account.strangers.push(format!("{outcome:?}"));
             return;
         };
-        told.times += 1;
+        let Outcome {
+            id, code, status, ..
+        } = &outcome;
+        told.hear(id, code, status, outcome.attempts);
         told.last_at = Some(Instant::now());
-        told.attempts = told.attempts.max(outcome.attempts);
-        told.ids.insert(outcome.id.clone());
-        told.codes.insert(outcome.code.clone());
-        told.status.clone_from(&outcome.status);
         let (is_first, is_repeat) = (told.times == 1, told.times > times_asked);
         if is_first {
             inner.told += 1;
@@ -159,11 +130,12 @@ impl Record {
         let headers = properties.headers().as_ref().map(FieldTable::inner);
         if headers.is_some_and(|headers| headers.contains_key("x-death")) {
             let why = format!("dead-lettered by RabbitMQ itself: {properties:?}");
-            inner.strangers.push(why);
+            inner.account.strangers.push(why);
         }
         match inner.sent_as(self.seed, properties) {
             Some(sent) => sent.letters += 1,
             None => inner
+                .account
                 .strangers
                 .push(format!("a dead letter: {properties:?}")),
         }
@@ -180,8 +152,8 @@ impl Record {
     /// Takes note that jobs queues are gone, with what was in them.
     pub fn lose(&self) {
         let mut inner = self.look();
-        inner.deletions.push(Instant::now());
-        for sent in &mut inner.sent {
+        inner.account.deletions.push(Instant::now());
+        for sent in &mut inner.account.sent {
             sent.is_lost |= !sent.is_untold() && sent.letters == 0;
         }
     }
@@ -192,7 +164,7 @@ impl Record {
         let inner = self.look();
         let mut late: BTreeSet<Place<'_>> = BTreeSet::new();
         let mut missed = Vec::new();
-        for sent in &inner.sent {
+        for sent in &inner.account.sent {
             let queue = sent.job.queue.as_str();
             let places = || sent.job.agents.iter().map(|agent| (queue, agent.as_str()));
             if sent.is_untold() || places().any(|place| late.contains(&place)) {
@@ -212,7 +184,7 @@ impl Record {
     pub async fn told_beyond(&self, sent: usize) {
         let is_called = |told: &Told| told.attempts > 0;
         let is_done = |sent: &Sent| !sent.is_untold() && sent.told.iter().any(is_called);
-        self.once(|inner| inner.sent.iter().skip(sent).any(is_done))
+        self.once(|inner| inner.account.sent.iter().skip(sent).any(is_done))
             .await;
     }
 
@@ -232,13 +204,13 @@ impl Record {
     /// What is still owed, in words, for who waits in vain.
     pub fn pending(&self) -> String {
         let inner = self.look();
-        let untold = inner.sent.iter().filter(|sent| sent.is_untold());
+        let untold = inner.account.sent.iter().filter(|sent| sent.is_untold());
         let numbers: Vec<_> = untold
             .clone()
             .take(20)
             .map(|sent| sent.job.number)
             .collect();
-        let (jobs, sent) = (untold.count(), inner.sent.len());
+        let (jobs, sent) = (untold.count(), inner.account.sent.len());
         format!("{jobs} of {sent} jobs lack outcomes, the first of them {numbers:?}")
     }
 }
@@ -247,9 +219,7 @@ impl Inner {
     /// Where this outcome belongs, if it names what its job asked for; and how often that was asked for.
     fn slot(&mut self, seed: u64, outcome: &Outcome) -> Option<(&mut Told, usize)> {
         let number = jobs::number(seed, outcome.job_id.as_deref()?)?;
-        let Sent {
-            job, told, times, ..
-        } = self.sent.get_mut(number)?;
+        let Sent { job, told, .. } = self.account.sent.get_mut(number)?;
         let place = if let Kind::Bad(_) = job.kind {
             0
         } else {
@@ -258,13 +228,13 @@ impl Inner {
             let agent = outcome.agent.as_deref().filter(|_| asked)?;
             job.agents.iter().position(|named| named == agent)?
         };
-        Some((told.get_mut(place)?, *times))
+        Some((told.get_mut(place)?, self.postings.get(number)?.times))
     }
 
     /// The job that a message with these properties is, or was.
     fn sent_as(&mut self, seed: u64, properties: &BasicProperties) -> Option<&mut Sent> {
         let id = properties.message_id().as_ref()?;
-        self.sent.get_mut(jobs::number(seed, id.as_str())?)
+        self.account.sent.get_mut(jobs::number(seed, id.as_str())?)
     }
 
     /// The agents that had a job open in one of these spans: sent, and not told for the last time. What is told again later
@@ -272,11 +242,12 @@ impl Inner {
     pub fn open_in(&self, spans: &[RangeInclusive<Instant>]) -> BTreeSet<Place<'_>> {
         let is_open = |(sent, told): &(&Sent, &Told)| {
             let meets = |span: &RangeInclusive<Instant>| {
-                sent.at <= *span.end() && told.last_at.is_none_or(|last| last >= *span.start())
+                self.postings[sent.job.number].at <= *span.end()
+                    && told.last_at.is_none_or(|last| last >= *span.start())
             };
             spans.iter().any(meets)
         };
-        let stories = self.stories().into_iter();
+        let stories = self.account.stories().into_iter();
         let open = stories.filter(|(_, story)| story.iter().any(is_open));
         open.map(|(place, _)| place).collect()
     }
@@ -284,37 +255,15 @@ impl Inner {
     pub fn owed(&self) -> usize {
         self.owed
     }
-
-    /// The jobs that name each agent of a queue, in the order in which they were sent.
-    pub fn stories(&self) -> BTreeMap<Place<'_>, Story<'_>> {
-        let mut stories: BTreeMap<_, Story<'_>> = BTreeMap::new();
-        for sent in &self.sent {
-            for (agent, told) in sent.job.agents.iter().zip(&sent.told) {
-                let place = (sent.job.queue.as_str(), agent.as_str());
-                stories.entry(place).or_default().push((sent, told));
-            }
-        }
-        stories
-    }
 }
 
-impl Sent {
-    /// Of a job that is about to be sent.
-    pub fn new(job: Job, id: &str) -> Sent {
-        let slots = job.agents.len().max(1);
-        Sent {
-            body: jobs::body(&job, id),
-            job,
+impl Posting {
+    /// Of a job that is about to be published.
+    pub fn new(job: &Job, id: &str) -> Posting {
+        Posting {
+            body: jobs::body(job, id),
             at: Instant::now(),
             times: 0,
-            told: (0..slots).map(|_| Told::default()).collect(),
-            letters: 0,
-            is_left: false,
-            is_lost: false,
         }
-    }
-
-    pub fn is_untold(&self) -> bool {
-        self.told.iter().any(|told| told.times == 0)
     }
 }

@@ -11,8 +11,8 @@ use crate::fault::PbxFault;
 use crate::flow::{Flow, Orders, Volume};
 use crate::hearing::Hearing;
 use crate::jobs::Jobs;
-use crate::oracle::{self, Action, Broken, Pbx, Promise};
-use crate::record::{Inner, Place, Record};
+use crate::oracle::{self, Action, Broken, Pbx, Place, Promise};
+use crate::record::{Inner, Record};
 use crate::report::{Findings, Struck};
 use crate::schedule::{PBX_TIMEOUT, Schedule, Strike};
 use crate::strikes;
@@ -121,7 +121,7 @@ impl Stage<'_> {
 
     async fn settle(&self, broken: &mut Vec<Broken>) -> Duration {
         let end = Instant::now();
-        let longest = SETTLING_MAX + for_each(self.record.look().sent.len());
+        let longest = SETTLING_MAX + for_each(self.record.look().account.sent.len());
         if timeout(longest, self.record.all_told()).await.is_err() {
             let how = format!("{} after {longest:?}", self.record.pending());
             broken.push(Broken::new(Promise::Settling, how));
@@ -169,18 +169,21 @@ impl Stage<'_> {
             .await;
         let record = record.look();
         let excused = record.open_in(&hand_overs(&struck, schedule));
-        let (handed_over, judged): (Vec<Broken>, Vec<Broken>) = oracle::judge(&record, &pbx)
-            .into_iter()
-            .partition(|broken| broken.is_handed_over(&excused));
+        let (handed_over, judged): (Vec<Broken>, Vec<Broken>) =
+            oracle::judge(&record.account, &pbx)
+                .into_iter()
+                .partition(|broken| broken.is_handed_over(&excused));
         broken.extend(judged);
-        let left_open = oracle::left_open(&record).difference(&excused).count();
+        let left_open = oracle::left_open(&record.account)
+            .difference(&excused)
+            .count();
         Findings {
-            jobs: record.sent.len(),
+            jobs: record.account.sent.len(),
             agents: record.owed(),
             outcomes: record.outcomes,
             pbx_calls: pbx.calls.len(),
             settling,
-            judged: record.stories().len() - excused.len() - left_open,
+            judged: record.account.stories().len() - excused.len() - left_open,
             left_open,
             excused: excused.len(),
             handed_over: handed_over.len(),
@@ -192,7 +195,7 @@ impl Stage<'_> {
 }
 
 async fn recover(strike: &Strike, record: &Record, broken: &mut Vec<Broken>) -> Option<Duration> {
-    let (end, sent) = (Instant::now(), record.look().sent.len());
+    let (end, sent) = (Instant::now(), record.look().account.sent.len());
     let longest = RECOVERY_MAX + for_each(sent);
     if timeout(longest, record.told_beyond(sent)).await.is_ok() {
         return Some(end.elapsed());
@@ -237,7 +240,7 @@ fn attribute(mut struck: Vec<Struck>, record: &Inner, pbx: &Pbx, world: &World) 
     }
     // Calls that each agent's jobs explain.
     let mut jobs: BTreeMap<(Place<'_>, Action), usize> = BTreeMap::new();
-    for (place, story) in record.stories() {
+    for (place, story) in record.account.stories() {
         for (sent, _) in story {
             *jobs.entry((place, sent.job.action)).or_default() += 1;
         }
@@ -266,8 +269,8 @@ fn attribute(mut struck: Vec<Struck>, record: &Inner, pbx: &Pbx, world: &World) 
 mod tests {
     use super::*;
     use crate::fault::{BrokerFault, Fault, WorkerFault};
-    use crate::jobs::{Job, Kind};
-    use crate::record::Sent;
+    use crate::oracle::{Job, Kind};
+    use crate::record::Posting;
 
     fn at(second: u64, start: Instant) -> Instant {
         start + Duration::from_secs(second)
@@ -329,10 +332,10 @@ mod tests {
                 queue: "1".to_owned(),
                 agents: vec![number.to_string()],
             };
-            let mut job = Sent::new(job, "id");
-            job.at = second(sent);
-            job.told[0].last_at = told.map(second);
-            record.send(job);
+            let mut posting = Posting::new(&job, "id");
+            posting.at = second(sent);
+            record.send(job, posting);
+            record.look().account.sent[number].told[0].last_at = told.map(second);
         }
         let record = record.look();
         let excused = record.open_in(&[second(20)..=second(30)]);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use clockout::broker::receipt::{Frame, Held, Receipts};
 use clockout::engine::Disposition;
 use clockout::engine::job::{Epoch, Ticket};
 
@@ -28,12 +29,31 @@ pub(crate) struct Broker {
     session: Option<Session>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
     last_tag: u64,
     unacked: BTreeMap<u64, Place>,
+    /// The worker's side of it.
+    receipts: Receipts,
     /// Said by the worker, not yet heard by the broker.
-    settling: VecDeque<(u64, Disposition)>,
+    settling: VecDeque<Said>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    Frame(Frame),
+    GiveBack(u64),
+}
+
+impl Session {
+    fn new(epoch: Epoch) -> Self {
+        Self {
+            last_tag: 0,
+            unacked: BTreeMap::new(),
+            receipts: Receipts::new(epoch),
+            settling: VecDeque::new(),
+        }
+    }
 }
 
 impl Broker {
@@ -61,12 +81,12 @@ impl Broker {
 
     pub(crate) fn connect(&mut self) {
         self.epoch = Epoch(self.epoch.0 + 1);
-        self.session = Some(Session::default());
+        self.session = Some(Session::new(self.epoch));
     }
 
-    /// Ends the session; of the settlements under way the first `heard` still took effect.
-    pub(crate) fn disconnect(&mut self, heard: usize) {
-        self.hear(heard);
+    /// Ends the session; of the settlements under way the first `heard` still took effect: the messages that were acknowledged.
+    pub(crate) fn disconnect(&mut self, heard: usize) -> Vec<Message> {
+        let done = self.hear(heard);
         let unacked = self
             .session
             .take()
@@ -74,6 +94,7 @@ impl Broker {
             .unwrap_or_default();
         self.ready
             .extend(unacked.into_values().map(|place| (place, true)));
+        done
     }
 
     /// Whether the worker consumes, and there is a message of a shard whose window has room.
@@ -84,7 +105,7 @@ impl Broker {
     fn next(&self) -> Option<Place> {
         let session = self.session.as_ref().filter(|_| self.consuming)?;
         let mut ready = self.ready.keys().copied();
-        ready.find(|&place| self.held(session, self.shard(place)) < self.prefetch)
+        ready.find(|&place| self.held_of(session, self.shard(place)) < self.prefetch)
     }
 
     /// All jobs of a PBX queue have one shard; what is unreadable has the first.
@@ -98,7 +119,7 @@ impl Broker {
         }
     }
 
-    fn held(&self, session: &Session, shard: usize) -> usize {
+    fn held_of(&self, session: &Session, shard: usize) -> usize {
         let places = session.unacked.values();
         places.filter(|place| self.shard(**place) == shard).count()
     }
@@ -107,7 +128,7 @@ impl Broker {
     pub(crate) fn used_up(&self) -> Option<usize> {
         let session = self.session.as_ref().filter(|_| self.consuming)?;
         let mut shards = 0..self.shards;
-        let is_full = |shard| self.held(session, shard) >= self.prefetch;
+        let is_full = |shard| self.held_of(session, shard) >= self.prefetch;
         (self.shards > 1 && shards.any(is_full)).then_some(self.prefetch)
     }
 
@@ -117,6 +138,7 @@ impl Broker {
         let session = self.session.as_mut()?;
         session.last_tag += 1;
         session.unacked.insert(session.last_tag, place);
+        session.receipts.hold(session.last_tag, Held::default());
         let ticket = Ticket {
             epoch: self.epoch,
             tag: session.last_tag,
@@ -124,9 +146,30 @@ impl Broker {
         Some((ticket, self.published.get(place)?.clone(), redelivered))
     }
 
+    /// The message that this ticket stands for.
+    pub(crate) fn held(&self, ticket: Ticket) -> Option<&Message> {
+        let session = self
+            .session
+            .as_ref()
+            .filter(|_| ticket.epoch == self.epoch)?;
+        self.published.get(*session.unacked.get(&ticket.tag)?)
+    }
+
+    /// The worker settles by the receipts of the session that stands; without one nobody hears it.
     pub(crate) fn settle(&mut self, ticket: Ticket, disposition: Disposition) {
-        if let Some(session) = self.session.as_mut().filter(|_| ticket.epoch == self.epoch) {
-            session.settling.push_back((ticket.tag, disposition));
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        match disposition {
+            Disposition::Ack => {
+                session.receipts.acknowledge(ticket);
+                let frames = session.receipts.take_frames().into_iter();
+                session.settling.extend(frames.map(Said::Frame));
+            }
+            Disposition::GiveBack if session.receipts.held(ticket).is_some() => {
+                session.settling.push_back(Said::GiveBack(ticket.tag));
+            }
+            Disposition::GiveBack => {}
         }
     }
 
@@ -137,18 +180,29 @@ impl Broker {
             .map_or(0, |session| session.settling.len())
     }
 
-    /// The first `count` settlements under way take effect.
-    pub(crate) fn hear(&mut self, count: usize) {
+    /// The first `count` settlements under way take effect; the messages that were acknowledged.
+    pub(crate) fn hear(&mut self, count: usize) -> Vec<Message> {
         let Some(session) = &mut self.session else {
-            return;
+            return Vec::new();
         };
-        for (tag, disposition) in session.settling.drain(..count) {
-            let place = session.unacked.remove(&tag);
-            match disposition {
-                Disposition::Ack => {}
-                Disposition::GiveBack => self.ready.extend(place.map(|place| (place, true))),
+        let mut done = Vec::new();
+        for said in session.settling.drain(..count) {
+            match said {
+                Said::Frame(Frame::AckUpTo(tag)) => {
+                    let later = session.unacked.split_off(&(tag + 1));
+                    done.extend(std::mem::replace(&mut session.unacked, later).into_values());
+                }
+                Said::Frame(Frame::Ack(tag)) => done.extend(session.unacked.remove(&tag)),
+                Said::GiveBack(tag) => {
+                    let place = session.unacked.remove(&tag);
+                    self.ready.extend(place.map(|place| (place, true)));
+                }
             }
         }
+        let messages = done
+            .into_iter()
+            .filter_map(|place| self.published.get(place));
+        messages.cloned().collect()
     }
 
     /// Nothing to deliver and nothing unacknowledged.

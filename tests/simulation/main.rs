@@ -6,6 +6,7 @@
 #![allow(
     clippy::panic,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a simulation that finds a broken promise says so and stops"
@@ -15,7 +16,16 @@ mod broker;
 mod faults;
 #[path = "../support/given.rs"]
 mod given;
+mod onlooker;
 mod oracle;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    reason = "it serves chaos too"
+)]
+#[path = "../oracle/mod.rs"]
+mod outside;
 mod pbx;
 mod producer;
 mod world;
@@ -23,6 +33,7 @@ mod world;
 use clockout::engine::batch::Cause;
 use clockout::engine::outcome::{Code, Status};
 use given::given;
+use onlooker::Judged;
 use oracle::{Met, Rarity};
 
 /// Seeds that once broke a promise, each with a sentence about what it found.
@@ -73,17 +84,20 @@ fn seeds_that_once_failed_hold() {
 }
 
 #[test]
-fn the_seeds_meet_every_outcome_and_every_kind_of_batch() {
+fn the_seeds_meet_every_outcome_and_every_kind_of_batch_and_most_agents_are_judged_from_outside() {
     let mut met = Met::default();
     for seed in 0..SEEDS {
         let Met {
             codes,
             causes,
             rarities,
+            judged,
         } = run(seed, false);
         met.codes.extend(codes);
         met.causes.extend(causes);
         met.rarities.extend(rarities);
+        met.judged.agents += judged.agents;
+        met.judged.left_open += judged.left_open;
     }
     let missed: Vec<Code> = Code::ALL
         .into_iter()
@@ -95,6 +109,8 @@ fn the_seeds_meet_every_outcome_and_every_kind_of_batch() {
         .filter(|cause| !met.causes.contains(cause))
         .collect();
     assert!(missed.is_empty(), "never met: {missed:?}");
+    let Judged { agents, left_open } = met.judged;
+    assert!(agents > left_open, "{left_open} left open, {agents} judged");
     let missed: Vec<Rarity> = Rarity::ALL
         .into_iter()
         .filter(|rarity| !met.rarities.contains(rarity))

@@ -27,6 +27,7 @@ use clockout::engine::job::{Action, OutcomeId, PbxQueue};
 use clockout::engine::outcome::{Code, Outcome};
 use clockout::engine::{Disposition, Effect, Engine, Event, Now, Published, Settings, TellId};
 
+use crate::onlooker::Judged;
 use crate::pbx::{Member, Pbx};
 use crate::producer::{Expected, Message};
 use calls::Calls;
@@ -48,6 +49,7 @@ pub(crate) struct Met {
     pub(crate) codes: BTreeSet<Code>,
     pub(crate) causes: BTreeSet<Cause>,
     pub(crate) rarities: BTreeSet<Rarity>,
+    pub(crate) judged: Judged,
 }
 
 /// What few runs come to.
@@ -63,15 +65,18 @@ pub(crate) enum Rarity {
     AskedInVain,
     /// It was asked, and may have been back.
     AskedWell,
+    /// A job was settled for a session that was over, when the next one stood.
+    SettledTooLate,
 }
 
 impl Rarity {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Shed,
         Self::ShedInShard,
         Self::LetGo,
         Self::AskedInVain,
         Self::AskedWell,
+        Self::SettledTooLate,
     ];
 }
 
@@ -130,6 +135,7 @@ impl Process {
             .filter(|o| o.ended.is_none())
             .map(|o| o.tickets.len())
             .sum();
+        let waiting = waiting + self.calls.orphans(queue, &self.obligations);
         let share = (self.used_up.unwrap_or(prefetch) / 8).max(moment.settings.max_agents.get());
         self.calls.fails_alone(moment, queue) && used_up && waiting > share
     }

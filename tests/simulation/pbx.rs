@@ -94,6 +94,11 @@ impl Pbx {
             .unwrap_or(Member::Absent)
     }
 
+    pub(crate) fn members(&self) -> impl Iterator<Item = (PbxQueue, Agent, Member)> + '_ {
+        let members = self.members.iter();
+        members.map(|(&(queue, agent), &member)| (queue, agent, member))
+    }
+
     /// Carries a call out, or not, and answers it. `rates` is `None` once the faults have ended.
     pub(crate) fn call(
         &mut self,

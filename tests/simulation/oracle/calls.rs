@@ -161,6 +161,22 @@ impl Calls {
         self.health.check_breaker(snapshot, settings);
     }
 
+    /// How many agents of this queue are under call for jobs that were lost with their session: they are held until the call ends.
+    pub(super) fn orphans(&self, queue: PbxQueue, obligations: &Obligations) -> usize {
+        let here = self
+            .in_flight
+            .values()
+            .filter(|call| call.batch.queue == queue);
+        let ids = here.flat_map(|call| {
+            call.riders
+                .iter()
+                .map(|rider| rider.id)
+                .chain(call.replaced.iter().copied())
+        });
+        let riders = ids.filter_map(|id| obligations.get(&id));
+        riders.filter(|o| o.tickets.is_empty()).count()
+    }
+
     pub(super) fn fails_alone(&self, moment: Moment<'_>, queue: PbxQueue) -> bool {
         self.health.fails_alone(moment, queue)
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use clockout::engine::batch::Batch;
 use clockout::engine::job::{Epoch, Ticket, Timestamp};
 use clockout::engine::verdict::CallResult;
-use clockout::engine::{CallId, Effect, Engine, Event, Now, Published};
+use clockout::engine::{CallId, Effect, Engine, Event, Now, Published, TellId};
 
 use super::{Occurrence, World};
 use crate::faults::{chance, up_to};
+use crate::oracle::Rarity;
 use crate::pbx::Outage;
 use crate::producer::Message;
 
@@ -30,6 +31,18 @@ pub(super) struct Process {
     deliveries_due: bool,
     /// What it was last told of a shard that has used its part of prefetch up.
     used_up: Option<usize>,
+    /// A session that is over, which it has not yet heard: what it says is still meant for that.
+    pub(super) behind: Option<Epoch>,
+}
+
+impl Process {
+    /// Its next delivery that the engine has room for. What comes of a new session waits until it has heard of the old one's end.
+    fn next_delivery(&mut self) -> Option<(Ticket, Message, bool)> {
+        let is_next = |(ticket, ..): &mut (Ticket, Message, bool)| {
+            self.engine.has_room() && self.behind.is_none_or(|epoch| ticket.epoch == epoch)
+        };
+        self.inbox.pop_front_if(is_next)
+    }
 }
 
 impl World {
@@ -45,6 +58,7 @@ impl World {
             calls: BTreeMap::new(),
             deliveries_due: false,
             used_up: None,
+            behind: None,
         });
     }
 
@@ -65,34 +79,66 @@ impl World {
         self.after(pause, Occurrence::ProcessStarts);
     }
 
+    /// The news of it may come late: then the next session may stand before the worker knows of the end of this one.
     pub(super) fn lose_channel(&mut self) {
         let Some(epoch) = self.broker.epoch() else {
             return;
         };
-        let Some(process) = self.process.as_ref().map(|process| process.number) else {
+        let Some(process) = self
+            .process
+            .as_mut()
+            .filter(|process| process.behind.is_none())
+        else {
             return;
         };
+        let number = process.number;
+        process.behind = Some(epoch);
         self.disconnect();
+        let back = if let Some(rng) = &mut self.late_news {
+            let news = up_to(rng, Duration::from_secs(2));
+            let back = up_to(rng, Duration::from_millis(100));
+            self.after(news, Occurrence::LossHeard { process: number });
+            back
+        } else {
+            self.hear_of_loss();
+            up_to(&mut self.rng, Duration::from_secs(5))
+        };
+        self.after(back, Occurrence::Reconnected { process: number });
+    }
+
+    pub(super) fn hear_of_loss(&mut self) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let Some(epoch) = process.behind.take() else {
+            return;
+        };
+        process.inbox.retain(|(ticket, ..)| ticket.epoch != epoch);
+        process.used_up = None;
         self.step(Event::ChannelLost { epoch });
-        let pause = up_to(&mut self.rng, Duration::from_secs(5));
-        self.after(pause, Occurrence::Reconnected { process });
     }
 
     /// Ends the session; some of what was said on it is no longer heard.
     fn disconnect(&mut self) {
         let heard = self.rng.usize(0..=self.broker.settling());
-        self.broker.disconnect(heard);
+        let done = self.broker.disconnect(heard);
+        self.onlooker.acknowledged(&done);
         if let Some(process) = &mut self.process {
-            process.inbox.clear();
             process.deliveries_due = false;
-            process.used_up = None;
         }
+    }
+
+    /// What was said of this session is heard.
+    pub(super) fn settle(&mut self) {
+        let done = self.broker.hear(self.broker.settling());
+        self.onlooker.acknowledged(&done);
     }
 
     /// Tells the engine when a shard has used its part of prefetch up, and when none has any more.
     pub(super) fn tell_of_used_up(&mut self) {
         let part = self.broker.used_up();
         if let Some(process) = &mut self.process
+            && process.behind.is_none()
             && process.used_up != part
         {
             process.used_up = part;
@@ -140,14 +186,8 @@ impl World {
     /// Hands one delivery in, if there is one and the engine has room for it.
     pub(super) fn hand_in(&mut self) -> bool {
         let wall = self.now().wall;
-        let Some(process) = self
-            .process
-            .as_mut()
-            .filter(|process| process.engine.has_room())
-        else {
-            return false;
-        };
-        let Some((ticket, message, redelivered)) = process.inbox.pop_front() else {
+        let next = self.process.as_mut().and_then(Process::next_delivery);
+        let Some((ticket, message, redelivered)) = next else {
             return false;
         };
         self.step(message.delivered(ticket, redelivered, wall));
@@ -176,6 +216,7 @@ impl World {
 
     fn answer(&mut self, batch: &Batch) -> CallResult {
         let rates = (!self.healed).then_some(&self.swarm.rates);
+        self.onlooker.called(self.now, batch);
         self.pbx.call(&mut self.rng, rates, batch)
     }
 
@@ -223,7 +264,8 @@ impl World {
                 self.after(latency, Occurrence::Asked { process });
             }
             Effect::LetGo => self.let_go(),
-            Effect::Tell { tell, .. } => {
+            Effect::Tell { tell, outcome } => {
+                self.onlooker.published(tell, &outcome);
                 let published = self.publish();
                 self.answer_publish(|epoch| Occurrence::Told {
                     epoch,
@@ -232,6 +274,9 @@ impl World {
                 });
             }
             Effect::Bury { ticket, .. } => {
+                if let Some(message) = self.broker.held(ticket) {
+                    self.onlooker.buried(ticket, message);
+                }
                 let published = self.publish();
                 self.answer_publish(|epoch| Occurrence::Buried {
                     epoch,
@@ -244,18 +289,22 @@ impl World {
                 disposition,
                 ..
             } => {
+                if self
+                    .broker
+                    .epoch()
+                    .is_some_and(|epoch| epoch > ticket.epoch)
+                {
+                    self.oracle.met.rarities.insert(Rarity::SettledTooLate);
+                }
                 self.broker.settle(ticket, disposition);
                 let latency = up_to(&mut self.rng, Duration::from_millis(20));
-                self.after(
-                    latency,
-                    Occurrence::SettlementsArrive {
-                        epoch: ticket.epoch,
-                    },
-                );
+                if let Some(epoch) = self.broker.epoch() {
+                    self.after(latency, Occurrence::SettlementsArrive { epoch });
+                }
             }
             Effect::Count(_) => {}
             Effect::Drained => {
-                self.broker.hear(self.broker.settling());
+                self.settle();
                 self.end_process("drained");
             }
         }
@@ -263,10 +312,19 @@ impl World {
 
     /// What was said before is written first, and more may be said and heard meanwhile.
     fn let_go(&mut self) {
-        if let Some(epoch) = self.broker.epoch() {
+        if let Some(epoch) = self.said_to() {
             let latency = up_to(&mut self.rng, Duration::from_secs(1));
             self.after(latency, Occurrence::LetGo { epoch });
         }
+    }
+
+    /// The session that hears what the worker says. What is meant for one that is over no other heeds.
+    fn said_to(&self) -> Option<Epoch> {
+        let behind = self
+            .process
+            .as_ref()
+            .is_some_and(|process| process.behind.is_some());
+        self.broker.epoch().filter(|_| !behind)
     }
 
     fn publish(&mut self) -> Published {
@@ -282,10 +340,27 @@ impl World {
 
     /// The answer comes in its own time, and never if there is no session or it ends first.
     fn answer_publish(&mut self, answer: impl Fn(Epoch) -> Occurrence) {
-        if let Some(epoch) = self.broker.epoch() {
+        if let Some(epoch) = self.said_to() {
             let latency = up_to(&mut self.rng, self.swarm.confirm_latency);
             self.after(latency, answer(epoch));
         }
+    }
+
+    /// The broker answers for an outcome.
+    pub(super) fn tell(&mut self, tell: TellId, published: Published) {
+        let is_let_go = published == Published::Returned && !self.swarm.settings.hold_unroutable;
+        if published == Published::Confirmed || is_let_go {
+            self.onlooker.hears(tell);
+        }
+        self.step(Event::Told { tell, published });
+    }
+
+    /// It answers for a dead letter.
+    pub(super) fn bury(&mut self, ticket: Ticket, published: Published) {
+        if published == Published::Confirmed {
+            self.onlooker.finds_letter(ticket);
+        }
+        self.step(Event::Buried { ticket, published });
     }
 
     pub(super) fn now(&self) -> Now {

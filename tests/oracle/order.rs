@@ -9,14 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{Action, Broken, Member, Pbx, Promise};
-use crate::jobs::{Job, Kind};
-use crate::record::{Inner, Place, Sent, Told};
+use super::{Account, Action, Broken, Job, Kind, Member, Pbx, Place, Promise, Sent, Told};
 
 /// Longest between a job's last outcome and the moment in which a repeat of it, after a crash, is under way.
 const REPEATED_WITHIN: Duration = Duration::from_secs(30);
 
-pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
+pub(super) fn judge(account: &Account, pbx: &Pbx) -> Vec<Broken> {
     let mut calls: BTreeMap<Place<'_>, Vec<Action>> = BTreeMap::new();
     for call in &pbx.calls {
         for agent in &call.agents {
@@ -25,10 +23,10 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
         }
     }
     let mut broken = Vec::new();
-    for ((queue, agent), story) in record.stories() {
+    for ((queue, agent), story) in account.stories() {
         let calls = calls.remove(&(queue, agent)).unwrap_or_default();
         let member = pbx.members.get(queue).and_then(|agents| agents.get(agent));
-        for promise in judge_agent(&story, &calls, member.copied(), &record.deletions) {
+        for promise in judge_agent(&story, &calls, member.copied(), &account.deletions) {
             let story: Vec<String> = story.iter().map(chapter).collect();
             let how =
                 format!("queue {queue} agent {agent}: called {calls:?}, {member:?}; {story:?}");
@@ -45,20 +43,22 @@ pub(super) fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
 }
 
 /// The agents of whom neither order nor end is judged, as it cannot be from outside.
-pub fn left_open(record: &Inner) -> BTreeSet<Place<'_>> {
-    let stories = record.stories().into_iter();
+pub fn left_open(account: &Account) -> BTreeSet<Place<'_>> {
+    let stories = account.stories().into_iter();
     let open = stories.filter(|(_, story)| is_left_open(story));
     open.map(|(place, _)| place).collect()
 }
 
 /// A remove that replaced a pause and then failed leaves the pause to be carried out after it; from outside nobody sees which.
+/// And a job that is sent again late is carried out again or not, as the worker remembers it or not.
 fn is_left_open(story: &[(&Sent, &Told)]) -> bool {
     let may_have_failed = |(sent, told): &(&Sent, &Told)| {
         sent.job.action == Action::Remove
             && is_for_the_pbx(sent)
             && !told.codes.iter().all(|code| is_final(code))
     };
-    story.iter().any(may_have_failed)
+    let is_sent_late = |(_, told): &(&Sent, &Told)| told.is_sent_late;
+    story.iter().any(may_have_failed) || story.iter().any(is_sent_late)
 }
 
 /// The others end before they could wait for a call.
@@ -85,19 +85,13 @@ fn judge_agent(
     }
     let answered: Vec<Action> = story
         .iter()
-        .filter(|(_, told)| told.codes.iter().any(|code| is_answered(code)))
+        .filter(|(sent, told)| has_its_turn(sent.job.action, told))
         .map(|(sent, _)| sent.job.action)
         .collect();
     if !is_within(&in_runs(&answered), &in_runs(calls)) || pauses_too_early(story, calls) {
         broken.push(Promise::Order);
     }
-    // What was tried and not answered may have reached the PBX or not; and what came back after a crash, when its time was up,
-    // was not tried again as the jobs before it were.
-    let last = story.iter().rfind(|(_, told)| told.attempts > 0);
-    let is_last = |told: &Told| {
-        told.codes.iter().any(|code| is_answered(code)) && !told.codes.contains("expired")
-    };
-    let Some((sent, told)) = last.filter(|(_, told)| is_last(told)) else {
+    let Some((sent, told)) = decisive(story) else {
         return broken;
     };
     if deletions
@@ -118,6 +112,25 @@ fn judge_agent(
         broken.push(Promise::Effect);
     }
     broken
+}
+
+/// Whether the PBX answered for it in its place among the agent's jobs. A remove that was also told as superseded was older than
+/// what had been carried out by then: a crash made the worker forget that, after later jobs had had their turn.
+fn has_its_turn(action: Action, told: &Told) -> bool {
+    let was_too_old = action == Action::Remove && told.codes.contains("superseded");
+    !was_too_old && told.codes.iter().any(|code| is_answered(code))
+}
+
+/// The job of whose action the last call must be, if one can be named. What was tried and not answered may have reached the PBX or
+/// not; and what was told as expired, from that job on, may have been called before a crash brought it back too late.
+fn decisive<'s>(story: &[(&'s Sent, &'s Told)]) -> Option<(&'s Sent, &'s Told)> {
+    let last = story.iter().rposition(|(_, told)| told.attempts > 0)?;
+    let from_there = story.get(last..)?;
+    let (sent, told) = from_there.first()?;
+    let is_answered = told.codes.iter().any(|code| is_answered(code));
+    let mut later = from_there.iter().filter(|(sent, _)| is_for_the_pbx(sent));
+    let none_expired = !later.any(|(_, told)| told.codes.contains("expired"));
+    (is_answered && none_expired).then_some((*sent, *told))
 }
 
 /// Whether what was told may have been under way again, without being told again, when jobs queues were deleted.
@@ -223,12 +236,12 @@ mod tests {
             let told = Told {
                 codes: codes.iter().map(|code| (*code).to_owned()).collect(),
                 status: "succeeded".to_owned(),
-                attempts: 1,
+                attempts: codes.iter().filter(|code| is_answered(code)).count() as u64,
                 times: codes.len(),
                 last_at: Some(told_at),
                 ..Told::default()
             };
-            (Sent::new(job, "id"), told)
+            (Sent::new(job), told)
         });
         let story: Vec<_> = jobs.iter().map(|(sent, told)| (sent, told)).collect();
         let member = Member {
@@ -264,6 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_expired_after_the_last_one_may_have_been_called_before_a_crash() {
+        let remove = (REMOVE, &["applied"][..]);
+        let told = |code| judged([remove, (PAUSE, &[code])], &[REMOVE, PAUSE]);
+        assert!(told("expired").is_empty());
+        assert_eq!(told("superseded"), [Promise::Order]);
+    }
+
+    #[test]
+    fn a_remove_that_had_been_too_old_may_come_after_what_follows_it() {
+        let judged = |codes| {
+            judged(
+                [(REMOVE, codes), (PAUSE, &["applied"])],
+                &[PAUSE, REMOVE, PAUSE],
+            )
+        };
+        assert!(judged(&["superseded", "applied"]).is_empty());
+        assert_eq!(judged(&["applied"]), [Promise::Order]);
+    }
+
+    #[test]
     fn a_remove_that_failed_leaves_its_agent_open_and_one_that_the_pbx_never_heard_of_does_not() {
         let is_left_open = |kind, code: &str| {
             let job = Job {
@@ -277,7 +310,7 @@ mod tests {
                 codes: [code.to_owned()].into(),
                 ..Told::default()
             };
-            is_left_open(&[(&Sent::new(job, "id"), &told)])
+            is_left_open(&[(&Sent::new(job), &told)])
         };
         assert!(is_left_open(Kind::Sound, "rejected"));
         assert!(!is_left_open(Kind::Sound, "applied"));

@@ -1,58 +1,16 @@
 //! The oracle: what clockout owes to who looks at it from outside, judged once everything has settled.
 //!
 //! It knows what was sent, what was told and what the PBX was asked; and nothing of how the worker works. So what it
-//! allows is written down here, and only what CONTRACT promises.
+//! allows is written down here, and only what CONTRACT promises. Chaos and the simulation both ask it.
 
+mod account;
 mod order;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Deserialize;
-
-use crate::jobs::{BAD, Kind};
-use crate::record::{Inner, Place, Sent, Told};
+pub use account::{Account, Action, Call, Job, Kind, Member, Pbx, Place, Sent, Told};
 pub use order::left_open;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    Pause,
-    Remove,
-}
-
-impl Action {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Pause => "pause",
-            Action::Remove => "remove",
-        }
-    }
-}
-
-/// A call as the PBX logged it.
-#[derive(Debug, Deserialize)]
-pub struct Call {
-    /// Arrival, in milliseconds since the PBX started.
-    pub at_ms: u64,
-    pub action: Action,
-    pub queues: Vec<String>,
-    pub agents: Vec<String>,
-}
-
-/// An agent as the PBX has it in the end.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Member {
-    pub member: bool,
-    pub paused: bool,
-}
-
-/// What the PBX has seen, and who is on its queues: by queue and agent.
-#[derive(Debug)]
-pub struct Pbx {
-    pub calls: Vec<Call>,
-    pub members: BTreeMap<String, BTreeMap<String, Member>>,
-}
 
 /// A promise that can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,15 +88,25 @@ impl Broken {
     }
 }
 
+/// The codes of what is no valid job.
+const INVALID: [&str; 6] = [
+    "malformed_json",
+    "missing_field",
+    "bad_value",
+    "unknown_action",
+    "unsupported_field",
+    "too_large",
+];
+
 /// Everything that is wrong with a run that has settled.
-pub fn judge(record: &Inner, pbx: &Pbx) -> Vec<Broken> {
-    let mut broken: Vec<Broken> = record
+pub fn judge(account: &Account, pbx: &Pbx) -> Vec<Broken> {
+    let mut broken: Vec<Broken> = account
         .strangers
         .iter()
         .map(|stranger| Broken::new(Promise::NothingInvented, stranger))
         .collect();
-    broken.extend(record.sent.iter().flat_map(judge_job));
-    broken.extend(order::judge(record, pbx));
+    broken.extend(account.sent.iter().flat_map(judge_job));
+    broken.extend(order::judge(account, pbx));
     broken
 }
 
@@ -153,7 +121,7 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
         if told.ids.len() > 1 {
             broken.push(Broken::new(Promise::OneId, &what));
         }
-        if told.times > 0 && !is_fitting(job.kind, told) {
+        if told.times > 0 && !told.is_sent_late && !is_fitting(job.kind, told) {
             broken.push(Broken::new(Promise::NothingInvented, &what));
         }
     }
@@ -175,15 +143,12 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
 fn is_fitting(kind: Kind, told: &Told) -> bool {
     let only = |codes: &[&str]| told.codes.iter().all(|code| codes.contains(&code.as_str()));
     match kind {
-        Kind::Sound | Kind::Repeated | Kind::Expiring(_) => {
-            let foreign = BAD.map(|(_, code)| code);
-            !told
-                .codes
-                .iter()
-                .any(|code| foreign.contains(&code.as_str()) || code == "dry_run")
-        }
-        Kind::DryRun => only(&["dry_run", "superseded"]),
+        Kind::Sound | Kind::Repeated | Kind::Expiring(_) => !told
+            .codes
+            .iter()
+            .any(|code| INVALID.contains(&code.as_str()) || code == "dry_run"),
+        Kind::DryRun => only(&["dry_run", "superseded", "expired", "forbidden_by_policy"]),
         Kind::Expired => only(&["expired", "superseded"]),
-        Kind::Bad(which) => only(&[BAD[which].1]),
+        Kind::Bad(code) => only(&[code]),
     }
 }
