@@ -171,6 +171,12 @@ docker: ## Build the image and run in Docker what the docs show, on the ports of
 	docker build $(DOCKER_BUILD) --tag clockout .
 	CLOCKOUT_TEST_DOCKER=1 cargo test --test contract in_docker -- --nocapture
 
+.PHONY: systemd
+systemd: ## Boot a Debian in a container, and run there the unit of deploy/systemd as docs/hardening.md says; needs root
+	@scripts/ensure cc broker nspawn
+	scripts/debian target/debian
+	CLOCKOUT_TEST_SYSTEMD=$(CURDIR)/target/debian cargo test --test contract in_systemd -- --nocapture
+
 .PHONY: up
 up: ## Start RabbitMQ, the simulated PBX, a worker, Prometheus and Grafana in Docker
 	$(COMPOSE) --profile sim --profile watch up --build --detach

@@ -197,7 +197,7 @@ pub enum Event {
 pub enum Disposition {
     /// Done: acknowledged.
     Ack,
-    /// Given back to RabbitMQ (nack with requeue), undone.
+    /// Given back to RabbitMQ when the session ends, undone.
     GiveBack,
 }
 

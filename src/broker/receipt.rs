@@ -15,14 +15,11 @@ use crate::engine::job::{Epoch, Ticket};
 /// What a dead letter needs of the delivery it stands for.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
-    /// As it came.
-    pub body: Bytes,
-    /// As they came.
-    pub properties: BasicProperties,
-    /// As it came.
-    pub routing_key: ShortString,
+    pub(super) body: Bytes,
+    pub(super) properties: BasicProperties,
+    pub(super) routing_key: ShortString,
     /// Which of the jobs queues it came from.
-    pub queue: usize,
+    pub(super) queue: usize,
 }
 
 /// One acknowledgement to write on the jobs channel.
@@ -78,22 +75,21 @@ impl Receipts {
     }
 
     /// How many deliveries of this queue there were, acknowledged ones included.
-    pub fn held_ever(&self, queue: usize) -> u64 {
+    pub(super) fn held_ever(&self, queue: usize) -> u64 {
         self.count(queue).ever
     }
 
-    /// Whether none is held.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
     /// How many are held of each of so many queues.
-    pub fn held_by_queue(&self, queues: usize) -> Vec<usize> {
+    pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
         (0..queues).map(|queue| self.count(queue).now).collect()
     }
 
     /// How many are held of each of so many queues, of those delivered after this tag. Looks at each of them.
-    pub fn held_after(&self, tag: u64, queues: usize) -> Vec<usize> {
+    pub(super) fn held_after(&self, tag: u64, queues: usize) -> Vec<usize> {
         let mut counts = vec![0; queues];
         for (_, held) in self.held.range(tag.saturating_add(1)..) {
             if let Some(count) = counts.get_mut(held.queue) {
@@ -103,8 +99,7 @@ impl Receipts {
         counts
     }
 
-    /// The highest delivery tag so far, 0 before the first.
-    pub fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.last
     }
 
@@ -113,7 +108,7 @@ impl Receipts {
     }
 
     /// `None` if the ticket is void: acknowledged already, or of another epoch.
-    pub fn held(&self, ticket: Ticket) -> Option<&Held> {
+    pub(super) fn held(&self, ticket: Ticket) -> Option<&Held> {
         let held = self.held.get(&ticket.tag).map(AsRef::as_ref);
         held.filter(|_| ticket.epoch == self.epoch)
     }
@@ -133,7 +128,7 @@ impl Receipts {
     }
 
     /// Nothing is acknowledged that [`Receipts::take_frames`] has not yet handed out.
-    pub fn is_flushed(&self) -> bool {
+    pub(super) fn is_flushed(&self) -> bool {
         self.acks.is_empty()
     }
 

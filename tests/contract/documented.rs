@@ -6,6 +6,7 @@ mod operators;
 mod readme;
 mod sent;
 mod session;
+mod systemd;
 
 use std::fs;
 use std::path::Path;

@@ -148,7 +148,7 @@ fn is_fitting(kind: Kind, told: &Told) -> bool {
             .iter()
             .any(|code| INVALID.contains(&code.as_str()) || code == "dry_run"),
         Kind::DryRun => only(&["dry_run", "superseded", "expired", "forbidden_by_policy"]),
-        Kind::Expired => only(&["expired", "superseded"]),
+        Kind::Expired => only(&["expired", "superseded", "forbidden_by_policy"]),
         Kind::Bad(code) => only(&[code]),
     }
 }

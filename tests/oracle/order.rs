@@ -80,12 +80,18 @@ fn judge_agent(
     if calls.iter().any(|action| !wanted(*action)) {
         broken.push(Promise::NoNeedlessCall);
     }
+    let told_of_no_call = |(sent, told): &(&Sent, &Told)| {
+        told.codes.iter().any(|code| is_answered(code)) && !calls.contains(&sent.job.action)
+    };
+    if story.iter().any(told_of_no_call) {
+        broken.push(Promise::Effect);
+    }
     if is_left_open(story) {
         return broken;
     }
     let answered: Vec<Action> = story
         .iter()
-        .filter(|(sent, told)| has_its_turn(sent.job.action, told))
+        .filter(|(_, told)| has_its_turn(told))
         .map(|(sent, _)| sent.job.action)
         .collect();
     if !is_within(&in_runs(&answered), &in_runs(calls)) || pauses_too_early(story, calls) {
@@ -114,11 +120,10 @@ fn judge_agent(
     broken
 }
 
-/// Whether the PBX answered for it in its place among the agent's jobs. A remove that was also told as superseded was older than
-/// what had been carried out by then: a crash made the worker forget that, after later jobs had had their turn.
-fn has_its_turn(action: Action, told: &Told) -> bool {
-    let was_too_old = action == Action::Remove && told.codes.contains("superseded");
-    !was_too_old && told.codes.iter().any(|code| is_answered(code))
+/// Whether the PBX answered for it in its place among the agent's jobs. What was also told as superseded had another turn in one
+/// life of the worker than in the next: a crash makes it forget what it has replaced, and what was newer.
+fn has_its_turn(told: &Told) -> bool {
+    !told.codes.contains("superseded") && told.codes.iter().any(|code| is_answered(code))
 }
 
 /// The job of whose action the last call must be, if one can be named. What was tried and not answered may have reached the PBX or
@@ -127,10 +132,9 @@ fn decisive<'s>(story: &[(&'s Sent, &'s Told)]) -> Option<(&'s Sent, &'s Told)> 
     let last = story.iter().rposition(|(_, told)| told.attempts > 0)?;
     let from_there = story.get(last..)?;
     let (sent, told) = from_there.first()?;
-    let is_answered = told.codes.iter().any(|code| is_answered(code));
-    let mut later = from_there.iter().filter(|(sent, _)| is_for_the_pbx(sent));
-    let none_expired = !later.any(|(_, told)| told.codes.contains("expired"));
-    (is_answered && none_expired).then_some((*sent, *told))
+    let mut for_the_pbx = from_there.iter().filter(|(sent, _)| is_for_the_pbx(sent));
+    let has_expired = for_the_pbx.any(|(_, told)| told.codes.contains("expired"));
+    (has_its_turn(told) && !has_expired).then_some((*sent, *told))
 }
 
 /// Whether what was told may have been under way again, without being told again, when jobs queues were deleted.
@@ -258,7 +262,10 @@ mod tests {
     #[test]
     fn a_pause_before_an_earlier_remove_is_seen_and_a_remove_that_replaced_a_pause_is_no_fault() {
         assert!(applied([REMOVE, PAUSE], &[REMOVE, PAUSE]).is_empty());
-        assert_eq!(applied([REMOVE, PAUSE], &[PAUSE]), [Promise::Order]);
+        assert_eq!(
+            applied([REMOVE, PAUSE], &[PAUSE]),
+            [Promise::Effect, Promise::Order]
+        );
         assert_eq!(
             applied([REMOVE, PAUSE], &[PAUSE, REMOVE, PAUSE]),
             [Promise::Order]
@@ -285,15 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn a_remove_that_had_been_too_old_may_come_after_what_follows_it() {
-        let judged = |codes| {
+    fn a_job_that_had_been_superseded_may_come_after_what_follows_it_but_was_called() {
+        let both = &["superseded", "applied"][..];
+        let calls = [PAUSE, REMOVE, PAUSE];
+        let remove = |codes, calls| judged([(REMOVE, codes), (PAUSE, &["applied"])], calls);
+        assert!(remove(both, &calls).is_empty());
+        assert_eq!(remove(&["applied"], &calls), [Promise::Order]);
+        assert_eq!(remove(both, &[PAUSE]), [Promise::Effect]);
+        let pause = |codes| {
             judged(
-                [(REMOVE, codes), (PAUSE, &["applied"])],
-                &[PAUSE, REMOVE, PAUSE],
+                [(PAUSE, codes), (REMOVE, &["applied"])],
+                &[REMOVE, PAUSE, REMOVE],
             )
         };
-        assert!(judged(&["superseded", "applied"]).is_empty());
-        assert_eq!(judged(&["applied"]), [Promise::Order]);
+        assert!(pause(both).is_empty());
     }
 
     #[test]

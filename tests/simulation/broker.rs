@@ -36,13 +36,7 @@ struct Session {
     /// The worker's side of it.
     receipts: Receipts,
     /// Said by the worker, not yet heard by the broker.
-    settling: VecDeque<Said>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Said {
-    Frame(Frame),
-    GiveBack(u64),
+    settling: VecDeque<Frame>,
 }
 
 impl Session {
@@ -155,21 +149,20 @@ impl Broker {
         self.published.get(*session.unacked.get(&ticket.tag)?)
     }
 
-    /// The worker settles by the receipts of the session that stands; without one nobody hears it.
+    /// The worker settles by the receipts of the session that stands; without one nobody hears it. What it gives back goes back
+    /// when the session ends.
     pub(crate) fn settle(&mut self, ticket: Ticket, disposition: Disposition) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        match disposition {
-            Disposition::Ack => {
-                session.receipts.acknowledge(ticket);
-                let frames = session.receipts.take_frames().into_iter();
-                session.settling.extend(frames.map(Said::Frame));
-            }
-            Disposition::GiveBack if session.receipts.held(ticket).is_some() => {
-                session.settling.push_back(Said::GiveBack(ticket.tag));
-            }
-            Disposition::GiveBack => {}
+        if let Some(session) = &mut self.session
+            && disposition == Disposition::Ack
+        {
+            session.receipts.acknowledge(ticket);
+        }
+    }
+
+    /// The worker writes what it has acknowledged.
+    pub(crate) fn write(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.settling.extend(session.receipts.take_frames());
         }
     }
 
@@ -186,17 +179,13 @@ impl Broker {
             return Vec::new();
         };
         let mut done = Vec::new();
-        for said in session.settling.drain(..count) {
-            match said {
-                Said::Frame(Frame::AckUpTo(tag)) => {
+        for frame in session.settling.drain(..count) {
+            match frame {
+                Frame::AckUpTo(tag) => {
                     let later = session.unacked.split_off(&(tag + 1));
                     done.extend(std::mem::replace(&mut session.unacked, later).into_values());
                 }
-                Said::Frame(Frame::Ack(tag)) => done.extend(session.unacked.remove(&tag)),
-                Said::GiveBack(tag) => {
-                    let place = session.unacked.remove(&tag);
-                    self.ready.extend(place.map(|place| (place, true)));
-                }
+                Frame::Ack(tag) => done.extend(session.unacked.remove(&tag)),
             }
         }
         let messages = done

@@ -1,14 +1,16 @@
 //! Who looks at a run from outside: notes what is sent, told and called, for the oracle that chaos asks, too.
 //!
-//! An outcome is heard once its confirm is; one that came back as unroutable where the settings let it go.
+//! An outcome is heard once its confirm is; one that came back as unroutable where the settings let it go; and one whose confirm is
+//! lost with the session, or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clockout::engine::TellId;
 use clockout::engine::batch::Batch;
 use clockout::engine::job::{self, OutcomeId, Ticket};
 use clockout::engine::outcome::Outcome;
+use clockout::engine::{Published, TellId};
+use fastrand::Rng;
 
 use crate::outside::{self, Account, Action, Broken, Call, Job, Kind, Sent};
 use crate::pbx::{Member, Pbx};
@@ -24,11 +26,21 @@ pub(crate) struct Onlooker {
     /// Several, where a job was sent again.
     slots: BTreeMap<OutcomeId, Vec<Slot>>,
     /// Published, and not yet answered.
-    telling: BTreeMap<TellId, Outcome>,
+    telling: BTreeMap<TellId, Telling>,
+    /// Those whose confirm the worker has heard, so that it may acknowledge their jobs.
+    confirmed: BTreeSet<OutcomeId>,
     burying: BTreeMap<Ticket, Message>,
 }
 
-/// How many agents of a run were judged in full.
+#[derive(Debug)]
+struct Telling {
+    outcome: Outcome,
+    /// The broker has it, whether the worker hears so or not.
+    is_taken: bool,
+    is_heard: bool,
+}
+
+/// How many agents of a run were judged.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Judged {
     pub(crate) agents: usize,
@@ -66,20 +78,49 @@ impl Onlooker {
         });
     }
 
-    pub(crate) fn published(&mut self, tell: TellId, outcome: &Outcome) {
-        self.telling.insert(tell, outcome.clone());
+    pub(crate) fn published(&mut self, tell: TellId, outcome: &Outcome, published: Published) {
+        let telling = Telling {
+            outcome: outcome.clone(),
+            is_taken: published == Published::Confirmed,
+            is_heard: false,
+        };
+        self.telling.insert(tell, telling);
     }
 
-    /// Hears the outcome that was published so.
-    pub(crate) fn hears(&mut self, tell: TellId) {
-        let Some(outcome) = self.telling.remove(&tell) else {
-            return;
-        };
-        let Outcome { id, conclusion, .. } = &outcome;
+    /// The worker hears that the broker has the outcome that was published so.
+    pub(crate) fn confirmed(&mut self, tell: TellId) {
+        if let Some(telling) = self.telling.remove(&tell) {
+            self.confirmed.insert(telling.outcome.id);
+            if !telling.is_heard {
+                self.hears(&telling.outcome);
+            }
+        }
+    }
+
+    /// Hears some of the outcomes that the broker has taken and whose confirm may be lost; told again, they are heard twice.
+    pub(crate) fn session_ended(&mut self, rng: &mut Rng) {
+        let mut telling = std::mem::take(&mut self.telling);
+        for one in telling
+            .values_mut()
+            .filter(|one| one.is_taken && rng.bool())
+        {
+            one.is_heard = true;
+            self.hears(&one.outcome);
+        }
+        self.telling = telling;
+    }
+
+    /// No more confirms come of what was published before.
+    pub(crate) fn void(&mut self) {
+        self.telling.clear();
+    }
+
+    fn hears(&mut self, outcome: &Outcome) {
+        let Outcome { id, conclusion, .. } = outcome;
         let mut is_foreign = true;
         for &(number, place) in self.slots.get(id).into_iter().flatten() {
             let Sent { job, told, .. } = &mut self.account.sent[number];
-            if names(&outcome, job, place) {
+            if names(outcome, job, place) {
                 is_foreign = false;
                 let attempts = u64::from(conclusion.attempts);
                 let code = conclusion.code;
@@ -115,12 +156,8 @@ impl Onlooker {
     /// Sees that the broker has these acknowledged: nobody would bring them back.
     pub(crate) fn acknowledged(&self, done: &[Message]) {
         for expected in done.iter().flat_map(Message::expected) {
-            let mut slots = self.slots.get(&expected.id).into_iter().flatten();
-            let is_told = |&(number, place): &Slot| self.account.sent[number].told[place].times > 0;
-            assert!(
-                slots.any(is_told),
-                "acknowledged, and no outcome heard: {expected:?}"
-            );
+            let is_told = self.confirmed.contains(&expected.id);
+            assert!(is_told, "acknowledged, and no outcome heard: {expected:?}");
         }
     }
 
@@ -154,6 +191,7 @@ fn job(number: usize, message: &Message, asked: impl Iterator<Item = Asked>) -> 
             let lives = head.expires_at.map(|at| at.0 - head.received_at.0);
             let kind = match lives {
                 _ if head.dry_run => Kind::DryRun,
+                Some(..=0) => Kind::Expired,
                 Some(lives) => {
                     Kind::Expiring(Duration::from_millis(u64::try_from(lives).unwrap_or(0)))
                 }

@@ -19,9 +19,10 @@ mod worker;
 
 use std::fmt::Display;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::iter;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::ops::Range;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use clockout::pbx::sim::{Options, Sim, Verb};
@@ -62,14 +63,40 @@ pub async fn poll<T, F: Future<Output = Option<T>>>(what: impl Display, ask: imp
     .await
 }
 
-/// Below the ephemeral range, so that no outgoing connection takes it before its user binds it.
+/// Ports that a test process claims at a time.
+const PORTS_AT_ONCE: u16 = 100;
+
+#[derive(Debug)]
+struct Ports {
+    /// Bound as long as this process lives, and used for nothing else: who finds one taken claims other ports.
+    claims: Vec<UdpSocket>,
+    left: Range<u16>,
+}
+
+impl Ports {
+    /// Below the ephemeral range, so that no outgoing connection takes one before its user binds it.
+    fn claim(&mut self) {
+        let claims = iter::repeat_with(|| 10_000 + PORTS_AT_ONCE * fastrand::u16(0..90));
+        let claim = |first| Some((first, UdpSocket::bind(("127.0.0.1", first)).ok()?));
+        let claimed = claims.take(1_000).find_map(claim);
+        let (first, claim) = claimed.expect("ports that no other test process has");
+        self.claims.push(claim);
+        self.left = first..first + PORTS_AT_ONCE;
+    }
+}
+
+/// A port for this process alone, also while a worker that has it is down and to be started again.
 pub fn free_port() -> u16 {
-    static NEXT: LazyLock<AtomicU16> =
-        LazyLock::new(|| AtomicU16::new(fastrand::u16(10_000..19_000)));
+    static PORTS: Mutex<Ports> = Mutex::new(Ports {
+        claims: Vec::new(),
+        left: 0..0,
+    });
+    let mut ports = PORTS.lock().expect("nobody panics with it");
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+        match ports.left.next() {
+            Some(port) if TcpListener::bind(("127.0.0.1", port)).is_ok() => return port,
+            Some(_) => {}
+            None => ports.claim(),
         }
     }
 }

@@ -161,7 +161,7 @@ impl Calls {
         self.health.check_breaker(snapshot, settings);
     }
 
-    /// How many agents of this queue are under call for jobs that were lost with their session: they are held until the call ends.
+    /// How many jobs of agents of this queue are under call and were lost with their session: they count until the call ends.
     pub(super) fn orphans(&self, queue: PbxQueue, obligations: &Obligations) -> usize {
         let here = self
             .in_flight
@@ -174,7 +174,9 @@ impl Calls {
                 .chain(call.replaced.iter().copied())
         });
         let riders = ids.filter_map(|id| obligations.get(&id));
-        riders.filter(|o| o.tickets.is_empty()).count()
+        riders
+            .filter(|o| o.tickets.is_empty() && o.ended.is_none())
+            .count()
     }
 
     pub(super) fn fails_alone(&self, moment: Moment<'_>, queue: PbxQueue) -> bool {

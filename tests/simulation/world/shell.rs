@@ -74,6 +74,7 @@ impl World {
             }
         }
         self.disconnect();
+        self.onlooker.void();
         self.oracle.process_ended();
         let pause = up_to(&mut self.rng, Duration::from_secs(2));
         self.after(pause, Occurrence::ProcessStarts);
@@ -115,6 +116,7 @@ impl World {
         };
         process.inbox.retain(|(ticket, ..)| ticket.epoch != epoch);
         process.used_up = None;
+        self.onlooker.void();
         self.step(Event::ChannelLost { epoch });
     }
 
@@ -123,15 +125,29 @@ impl World {
         let heard = self.rng.usize(0..=self.broker.settling());
         let done = self.broker.disconnect(heard);
         self.onlooker.acknowledged(&done);
+        if let Some(rng) = &mut self.late_news {
+            self.onlooker.session_ended(rng);
+        }
         if let Some(process) = &mut self.process {
             process.deliveries_due = false;
         }
     }
 
-    /// What was said of this session is heard.
+    /// What was written on this session is heard; what was acknowledged meanwhile is written.
     pub(super) fn settle(&mut self) {
         let done = self.broker.hear(self.broker.settling());
         self.onlooker.acknowledged(&done);
+        self.broker.write();
+        if self.broker.settling() > 0 {
+            self.expect_settlements();
+        }
+    }
+
+    fn expect_settlements(&mut self) {
+        let latency = up_to(&mut self.rng, Duration::from_millis(20));
+        if let Some(epoch) = self.broker.epoch() {
+            self.after(latency, Occurrence::SettlementsArrive { epoch });
+        }
     }
 
     /// Tells the engine when a shard has used its part of prefetch up, and when none has any more.
@@ -265,8 +281,10 @@ impl World {
             }
             Effect::LetGo => self.let_go(),
             Effect::Tell { tell, outcome } => {
-                self.onlooker.published(tell, &outcome);
                 let published = self.publish();
+                if self.said_to().is_some() {
+                    self.onlooker.published(tell, &outcome, published);
+                }
                 self.answer_publish(|epoch| Occurrence::Told {
                     epoch,
                     tell,
@@ -297,13 +315,15 @@ impl World {
                     self.oracle.met.rarities.insert(Rarity::SettledTooLate);
                 }
                 self.broker.settle(ticket, disposition);
-                let latency = up_to(&mut self.rng, Duration::from_millis(20));
-                if let Some(epoch) = self.broker.epoch() {
-                    self.after(latency, Occurrence::SettlementsArrive { epoch });
+                // Where news comes late, acknowledgements gather while others are written.
+                if self.late_news.is_none() {
+                    self.broker.write();
                 }
+                self.expect_settlements();
             }
             Effect::Count(_) => {}
             Effect::Drained => {
+                self.broker.write();
                 self.settle();
                 self.end_process("drained");
             }
@@ -350,7 +370,7 @@ impl World {
     pub(super) fn tell(&mut self, tell: TellId, published: Published) {
         let is_let_go = published == Published::Returned && !self.swarm.settings.hold_unroutable;
         if published == Published::Confirmed || is_let_go {
-            self.onlooker.hears(tell);
+            self.onlooker.confirmed(tell);
         }
         self.step(Event::Told { tell, published });
     }
