@@ -138,7 +138,11 @@ impl Flow {
                 };
                 numbers.iter().map(message).collect()
             };
-            self.publish_until_confirmed(&messages).await;
+            // The first alone, until there is a queue again: one that is declared amid a burst would take a later job of an agent and not
+            // the one before, which would come after it then.
+            let (first, others) = messages.split_at(1);
+            self.publish_until_confirmed(first).await;
+            self.publish_until_confirmed(others).await;
         }
     }
 
