@@ -48,8 +48,7 @@ impl World {
         self.step(order.event());
     }
 
-    /// Somebody meddles in every fifth seed, with luck of their own, so that all other seeds keep their meaning; those of
-    /// `seeds.txt` are among these.
+    /// Somebody meddles in every fifth seed, with luck of their own, so that all other seeds keep their meaning.
     pub(super) fn plan_orders(&mut self, seed: u64) {
         const MEDDLED: u64 = 2;
         if seed % 5 != MEDDLED {
