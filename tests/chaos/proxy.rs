@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Most bytes carried at once.
@@ -28,6 +28,9 @@ const THROTTLED_CHUNK_BYTES: usize = 2 * 1024;
 /// Class and method, as they stand in a frame (AMQP 0-9-1 §1.8.3.13).
 const BASIC_ACK: [u16; 2] = [60, 80];
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 const DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub enum Weather {
     /// Every chunk is late.
     Delayed,
     Throttled,
-    /// Every new connection is reset.
+    /// Nobody listens: the kernel refuses every new connection.
     Refused,
 }
 
@@ -67,6 +70,15 @@ struct State {
     answered: Notify,
     /// It held a confirm.
     confirmed: Notify,
+}
+
+impl State {
+    /// Waits until new connections are refused, or are not.
+    async fn refuses(&self, refused: bool) {
+        let mut weather = self.weather.subscribe();
+        let as_said = |weather: &Weather| (*weather == Weather::Refused) == refused;
+        weather.wait_for(as_said).await.ok();
+    }
 }
 
 impl Link {
@@ -113,10 +125,13 @@ impl Link {
     }
 }
 
-async fn listen(near: TcpListener, state: Arc<State>) {
+async fn listen(mut near: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            () = state.refuses(true) => {
+                near = refuse(near, &state).await.expect("the port is its own");
+            }
             accepted = near.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let blows = state.blows.subscribe();
@@ -127,13 +142,22 @@ async fn listen(near: TcpListener, state: Arc<State>) {
     }
 }
 
+/// Listens no more until the weather is better.
+async fn refuse(near: TcpListener, state: &State) -> io::Result<TcpListener> {
+    let at = near.local_addr()?;
+    drop(near);
+    // Bound without listening: the port is kept, and nobody answers there.
+    let kept = TcpSocket::new_v4()?;
+    kept.set_reuseaddr(true)?;
+    kept.bind(at)?;
+    state.refuses(false).await;
+    kept.listen(BACKLOG)
+}
+
 /// Carries until either side closes or a blow ends it. A side that goes away takes the other with it, by a reset.
 async fn connection(mut near: TcpStream, mut blows: broadcast::Receiver<Blow>, state: Arc<State>) {
     // By default a dropped stream says goodbye in good order, which no broken link does.
     near.set_zero_linger().ok();
-    if *state.weather.borrow() == Weather::Refused {
-        return;
-    }
     let Ok(mut far) = TcpStream::connect(state.far).await else {
         return;
     };
@@ -226,6 +250,34 @@ fn holds_confirm(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn where_a_link_refuses_nobody_listens_until_the_weather_is_better() {
+        let far = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let link = Link::to(far.local_addr().unwrap()).await;
+        link.weather(Weather::Refused);
+        until(&link, |outcome| {
+            outcome == Err(io::ErrorKind::ConnectionRefused)
+        })
+        .await;
+        link.weather(Weather::Fair);
+        until(&link, |outcome| outcome == Ok(())).await;
+    }
+
+    /// Connects until it comes out as wanted; at first a link does not know its weather.
+    async fn until(link: &Link, wanted: impl Fn(Result<(), io::ErrorKind>) -> bool) {
+        let connecting = async {
+            loop {
+                let connected = TcpStream::connect(("127.0.0.1", link.port())).await;
+                if wanted(connected.map(drop).map_err(|error| error.kind())) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let patience = Duration::from_secs(10);
+        timeout(patience, connecting).await.expect("it changes");
+    }
 
     #[test]
     fn a_confirm_is_told_from_a_delivery_and_a_heartbeat() {

@@ -32,7 +32,8 @@ fn wrong(fault: PbxFault) -> Vec<Value> {
         PbxFault::Unauthorized => vec![call(1.0, &json!({"status": {"code": 401}}))],
         PbxFault::ItemsMissing => vec![
             item(0.25, &json!({"missing": {"applied": true}})),
-            item(0.25, &json!({"missing": {"applied": false}})),
+            // Of those that the first rule leaves.
+            item(1.0 / 3.0, &json!({"missing": {"applied": false}})),
         ],
         PbxFault::ItemsBusy => vec![item(0.5, &json!({"fail": {"text": "Device is busy"}}))],
         PbxFault::Slow => vec![json!({"effect": {"latency": {"ms": 300, "jitter_ms": 500}}})],
