@@ -139,6 +139,27 @@ async fn however_long_the_pbx_is_away_no_job_is_lost_and_none_uses_up_its_attemp
 }
 
 #[tokio::test]
+async fn what_expires_after_it_went_back_says_so_while_the_pbx_is_away() {
+    let node = impatient_node();
+    let mut stage = Stage::at(node.place()).await;
+    let worker = worker(&stage).set("pbx.base_url", &format!("http://{}", address()));
+    let worker = worker.start().await;
+    let mut waiting = job(100);
+    let expiry = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    waiting["expires_at"] = json!(expiry.to_string());
+    stage.send_all((0..JOBS).map(job).chain([waiting])).await;
+    poll("jobs that went back", async || {
+        (reconnects(&worker).await? > 0).then_some(())
+    })
+    .await;
+    let told = stage.outcomes.next().await.json();
+    assert_eq!(
+        (&told["agent"], &told["code"]),
+        (&json!("100"), &json!("expired"))
+    );
+}
+
+#[tokio::test]
 async fn however_long_the_pbx_refuses_jobs_are_delivered_once_more_and_no_oftener() {
     wait_out(Outage::Refuses).await;
 }

@@ -6,7 +6,7 @@
 mod account;
 mod order;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use account::{Account, Action, Call, Job, Kind, Member, Pbx, Place, Sent, Told};
@@ -50,7 +50,7 @@ impl fmt::Display for Promise {
             Promise::Outcome => "outcomes missing",
             Promise::Acknowledgement => "jobs acknowledged without a confirmed outcome",
             Promise::NothingInvented => "outcomes and dead letters of nothing that was sent",
-            Promise::OneId => "outcomes told under more than one id",
+            Promise::OneId => "outcomes told under more than one id, or under another's",
             Promise::DeadLetter => "jobs that failed and have no dead letter",
             Promise::Order => "agents whose order was broken",
             Promise::Effect => "agents told as done that the PBX shows otherwise",
@@ -106,6 +106,7 @@ pub fn judge(account: &Account, pbx: &Pbx) -> Vec<Broken> {
         .map(|stranger| Broken::new(Promise::NothingInvented, stranger))
         .collect();
     broken.extend(account.sent.iter().flat_map(judge_job));
+    broken.extend(judge_ids(&account.sent));
     broken.extend(order::judge(account, pbx));
     broken
 }
@@ -139,6 +140,23 @@ fn judge_job(sent: &Sent) -> Vec<Broken> {
     broken
 }
 
+/// An outcome's id is its own: whoever drops repeats by it must not drop another's outcome.
+fn judge_ids(sent: &[Sent]) -> Vec<Broken> {
+    let mut owners: BTreeMap<&str, (&Job, &Told)> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for Sent { job, told, .. } in sent {
+        for told in told.iter().filter(|told| !told.is_sent_late) {
+            for id in &told.ids {
+                if let Some(other) = owners.insert(id, (job, told)) {
+                    let how = format!("{id}: {job:?}: {told:?}, and {other:?}");
+                    broken.push(Broken::new(Promise::OneId, how));
+                }
+            }
+        }
+    }
+    broken
+}
+
 /// Whether a job of this kind can end so.
 fn is_fitting(kind: Kind, told: &Told) -> bool {
     let only = |codes: &[&str]| told.codes.iter().all(|code| codes.contains(&code.as_str()));
@@ -150,5 +168,35 @@ fn is_fitting(kind: Kind, told: &Told) -> bool {
         Kind::DryRun => only(&["dry_run", "superseded", "expired", "forbidden_by_policy"]),
         Kind::Expired => only(&["expired", "superseded", "forbidden_by_policy"]),
         Kind::Bad(code) => only(&[code]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_under_which_two_agents_were_told_is_seen() {
+        let told_under = |ids: [&str; 2]| {
+            let job = Job {
+                number: 0,
+                kind: Kind::Sound,
+                action: Action::Pause,
+                queue: "1".to_owned(),
+                agents: vec!["1".to_owned(), "2".to_owned()],
+            };
+            let mut sent = Sent::new(job);
+            for (told, id) in sent.told.iter_mut().zip(ids) {
+                told.hear(id, "applied", "succeeded", 1);
+                told.hear(id, "applied", "succeeded", 1);
+            }
+            let broken = judge_ids(&[sent]);
+            broken
+                .iter()
+                .map(|broken| broken.promise)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told_under(["a", "b"]), []);
+        assert_eq!(told_under(["a", "a"]), [Promise::OneId]);
     }
 }

@@ -21,7 +21,7 @@ const HARDENED: &str = "clockout-hardened";
 
 /// Which user a process in the container has, whether it can write, and what the first of them may do.
 const LOOK: &str =
-    "id -u; grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/1/status; touch /tmp/x 2>&1; true";
+    "id -u; grep -E '^(Cap|NoNewPrivs:|Seccomp:)' /proc/1/status; touch /tmp/x 2>&1; true";
 
 #[tokio::test]
 async fn what_the_pages_start_in_docker_does_a_job_and_is_as_locked_down_as_they_say() {
@@ -77,7 +77,11 @@ async fn what_the_pages_start_in_docker_does_a_job_and_is_as_locked_down_as_they
     let seen = text(&seen);
     for expected in [
         "10001\n",
+        "CapInh:\t0000000000000000\n",
+        "CapPrm:\t0000000000000000\n",
         "CapEff:\t0000000000000000\n",
+        "CapBnd:\t0000000000000000\n",
+        "CapAmb:\t0000000000000000\n",
         "NoNewPrivs:\t1\n",
         "Seccomp:\t2\n",
         "Read-only file system",

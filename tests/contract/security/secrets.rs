@@ -33,7 +33,7 @@ static IDENTITY: LazyLock<(PathBuf, String)> = LazyLock::new(|| {
     (path, key.lines().nth(1).unwrap().to_owned())
 });
 
-/// Each secret, and what it looks like in an HTTP header.
+/// Each secret, what it looks like in an HTTP header, and all of that as the bytes that `Debug` writes.
 fn secrets() -> Vec<String> {
     let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
     let plain = [
@@ -45,7 +45,13 @@ fn secrets() -> Vec<String> {
         &IDENTITY.1,
     ]
     .map(str::to_owned);
-    plain.into_iter().chain([basic]).collect()
+    let texts = plain.into_iter().chain([basic]);
+    texts.flat_map(|text| [as_bytes(&text), text]).collect()
+}
+
+fn as_bytes(text: &str) -> String {
+    let bytes = format!("{:?}", text.as_bytes());
+    bytes.trim_matches(['[', ']']).to_owned()
 }
 
 fn check(what: &str, shown: &str) {
