@@ -78,12 +78,19 @@ impl Hearing {
     /// Gets outcomes again; and those that only a catch-all got, where a worker came back meanwhile and declared it.
     pub async fn listen_again(&self) {
         let rabbit = Rabbit::connect(&self.place.url).await;
-        let channel = rabbit.channel().await;
-        let results = self.place.names.results.as_str();
-        declare(&channel, results)
+        declare(&rabbit.channel().await, &self.place.names.results)
             .await
             .expect("a broker that is well");
+        self.hear_catch_all().await;
+    }
+
+    /// Hears what only the catch-all has. An outcome that was on its way when its own queue was bound again gets there after
+    /// [`Self::listen_again`] has looked.
+    pub async fn hear_catch_all(&self) {
+        let rabbit = Rabbit::connect(&self.place.url).await;
+        let channel = rabbit.channel().await;
         let options = BasicGetOptions { no_ack: true };
+        let results = self.place.names.results.as_str();
         // An error: no worker came back, and none stands.
         while let Ok(Some(got)) = channel.basic_get(results.into(), options).await {
             self.record.hear_copy(&got.delivery.data);

@@ -25,6 +25,9 @@ const RECOVERY_MAX: Duration = Duration::from_mins(2);
 /// Longest from the end of all faults until everything is told.
 const SETTLING_MAX: Duration = Duration::from_mins(5);
 
+/// From the end of all faults until it is looked for outcomes that only the catch-all has; and from then on.
+const CATCH_ALL_AFTER: Duration = Duration::from_mins(1);
+
 /// Beyond either, for each job that may come before: a seed may draw a worker that calls for one agent at a time.
 const PER_JOB_MAX: Duration = Duration::from_millis(20);
 
@@ -122,7 +125,16 @@ impl Stage<'_> {
     async fn settle(&self, broken: &mut Vec<Broken>) -> Duration {
         let end = Instant::now();
         let longest = SETTLING_MAX + for_each(self.record.look().account.sent.len());
-        if timeout(longest, self.record.all_told()).await.is_err() {
+        let told = async {
+            // By then all has come that comes to the consumer's own queue, or nearly.
+            while timeout(CATCH_ALL_AFTER, self.record.all_told())
+                .await
+                .is_err()
+            {
+                self.hearing.hear_catch_all().await;
+            }
+        };
+        if timeout(longest, told).await.is_err() {
             let how = format!("{} after {longest:?}", self.record.pending());
             broken.push(Broken::new(Promise::Settling, how));
         }
