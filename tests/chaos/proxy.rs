@@ -77,7 +77,8 @@ impl State {
     async fn refuses(&self, refused: bool) {
         let mut weather = self.weather.subscribe();
         let as_said = |weather: &Weather| (*weather == Weather::Refused) == refused;
-        weather.wait_for(as_said).await.ok();
+        let said = weather.wait_for(as_said).await;
+        said.expect("the sender is kept here");
     }
 }
 
@@ -129,6 +130,8 @@ async fn listen(mut near: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // First, so that nobody is let in who comes after the weather has changed.
+            biased;
             () = state.refuses(true) => {
                 near = refuse(near, &state).await.expect("the port is its own");
             }

@@ -181,7 +181,7 @@ async fn a_cancelled_consumer_that_nobody_told_is_missed() {
 async fn a_loop_that_does_not_turn_is_told_by_livez() {
     let stage = stage().await;
     let worker = stage.worker().set("watchdog.patience", "1s");
-    let worker = worker.set("log.filter", "debug");
+    let worker = worker.set("log.filter", "info,clockout::worker=debug");
     let (pipe, stderr) = std::io::pipe().unwrap();
     let log = NamedTempFile::new().unwrap();
     let mut file = log.reopen().unwrap();
@@ -195,7 +195,8 @@ async fn a_loop_that_does_not_turn_is_told_by_livez() {
     });
     let worker = worker.spawn_logging_to(stderr, log);
     worker.ready().await;
-    // A log that nobody takes stops whoever writes it, once the pipe is full: at a line for each job and some 64 KiB, soon.
+    // A log that nobody takes stops whoever writes it once the pipe is full, after some 64 KiB: the worker's loop, here, and
+    // nobody else, with a line for each job.
     let untaken = taking.lock().await;
     stage.send_all((0..1_000).map(job)).await;
     dies_of(&worker, "loop is silent").await;
