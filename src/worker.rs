@@ -268,7 +268,10 @@ impl Worker {
                         self.parts.health.recent.told_of(&outcome);
                     }
                 }
-                Effect::Drained => self.drained = true,
+                Effect::Drained => {
+                    self.drained = true;
+                    self.gave_back |= !self.backlog.is_empty();
+                }
             }
         }
     }
@@ -292,6 +295,7 @@ impl Worker {
                     .note(results.iter().map(|(_, published)| *published));
                 for (tell, published) in results {
                     self.step(Event::Told { tell, published });
+                    self.take_backlog();
                 }
             }
             broker::Event::Buried { results } => {
@@ -300,6 +304,7 @@ impl Worker {
                     .note(results.iter().map(|(_, published)| *published));
                 for (ticket, published) in results {
                     self.step(Event::Buried { ticket, published });
+                    self.take_backlog();
                 }
             }
             broker::Event::Pulse(pulse) => {
@@ -335,9 +340,10 @@ impl Worker {
         self.step(Event::ChannelLost { epoch });
     }
 
-    /// Hands deliveries to the engine while it has room.
+    /// Hands deliveries to the engine while it has room, and has not ended.
     fn take_backlog(&mut self) {
-        while self.parts.engine.has_room()
+        while !self.drained
+            && self.parts.engine.has_room()
             && let Some(message) = self.backlog.pop_front()
         {
             self.parts.metrics.received();

@@ -99,6 +99,23 @@ async fn when_the_grace_is_over_what_is_left_goes_back_to_the_broker_and_it_ends
 }
 
 #[tokio::test]
+async fn when_the_grace_is_over_no_job_that_was_still_to_be_looked_at_is_called_either() {
+    let stage = stage().await;
+    hang(&stage);
+    let worker = stage.worker().set("shutdown.grace", "200ms");
+    let mut worker = worker.set("jobs.prefetch", "2").start().await;
+    // The first has as many agents as may be held, so the second waits in the worker for its turn.
+    let first = json!({"action": "pause", "queue": "10000", "agents": ["1", "2"]});
+    stage.send_all([first, job(3)]).await;
+    call_under_way(&stage).await;
+    stage.jobs_ready(0).await;
+    worker.signal("TERM");
+    assert_eq!(worker.ended().await.code(), Some(3));
+    stage.jobs_ready(2).await;
+    assert_eq!(stage.pbx.calls(0).len(), 1);
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once_with_3() {
     let stage = stage().await;
     hang(&stage);
