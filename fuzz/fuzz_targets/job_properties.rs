@@ -48,7 +48,7 @@ fuzz_target!(|properties: Properties| {
             worker: "w".to_owned(),
             run: "r".to_owned(),
         };
-        let told = Encoder::new(identity).encode(&outcome);
+        let told = Encoder::new(identity).traced(true).encode(&outcome);
         for (name, value) in told.headers {
             assert!(!value.chars().any(char::is_control), "{name}: {value:?}");
         }

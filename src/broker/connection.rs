@@ -8,6 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use async_rs::TokioRuntime;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
@@ -17,8 +18,9 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::frames::Frames;
 use super::greeting::{self, Version};
-use super::{Address, Settings, Tls};
+use super::{Address, Settings, Tls, runtime};
 
 /// For TCP and TLS, unless the URL says otherwise (`connection_timeout`, in milliseconds).
 const TRANSPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,17 +120,17 @@ impl Connector {
             .map_or(TRANSPORT_TIMEOUT, Duration::from_millis);
         let tls = self.tls.clone();
         let (sockets, mut socket) = mpsc::channel(1);
-        let runtime = lapin::runtime::default_runtime().map_err(|error| self.explain(error))?;
         let uri = self.uri.clone();
         let connect = Connection::connector(
             uri,
-            runtime,
-            async move |uri: AMQPUri, runtime| {
+            runtime::current(),
+            async move |uri: AMQPUri, _| {
                 let open = async {
                     let host = uri.authority.host.as_str();
                     let found = tokio::net::lookup_host((host, uri.authority.port)).await?;
                     let addresses: Vec<_> = found.collect();
-                    let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                    let tokio = TokioRuntime::tokio_current();
+                    let stream = AsyncTcpStream::connect(&tokio, addresses).await?;
                     if let AsyncTcpStream::Plain(tcp) = &stream {
                         tcp.get_ref().set_nodelay(true)?;
                         let twin = tcp.get_ref().as_fd().try_clone_to_owned()?;
@@ -141,7 +143,7 @@ impl Connector {
                     }
                 };
                 match timeout(patience, open).await {
-                    Ok(stream) => Ok(stream?),
+                    Ok(stream) => Ok(AsyncTcpStream::Plain(Frames::new(stream?))),
                     Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
             },
@@ -166,8 +168,8 @@ impl Connector {
             let host = authority.host.as_str();
             let found = tokio::net::lookup_host((host, authority.port)).await?;
             let addresses: Vec<_> = found.collect();
-            let runtime = lapin::runtime::default_runtime()?;
-            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            let tokio = TokioRuntime::tokio_current();
+            let stream = AsyncTcpStream::connect(&tokio, addresses).await?;
             let stream = match &self.tls {
                 Some(tls) => stream.into_rustls(tls, host).await?,
                 None => stream,

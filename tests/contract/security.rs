@@ -3,6 +3,8 @@
 
 mod injection;
 mod least_privilege;
+mod properties;
+mod raw;
 mod secrets;
 
 use serde_json::json;

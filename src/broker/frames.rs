@@ -1,0 +1,152 @@
+//! What comes from RabbitMQ, frame by frame, defused before lapin reads it.
+//!
+//! lapin takes properties by recursion and its short strings for text; AMQP bounds neither. RabbitMQ hands on what a producer
+//! wrote as it is, so a single message could end the process, or every connection that it is delivered on.
+
+mod defuse;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::io::{AsyncRead, AsyncWrite};
+
+use defuse::defuse;
+
+/// Method, header, body, heartbeat (AMQP 0-9-1, 4.2.3).
+const KINDS: [u8; 4] = [1, 2, 3, 8];
+
+/// Kind (1), channel (2), size of the payload (4).
+const START: usize = 7;
+
+/// Longest frame; RabbitMQ's own bound is 128 KiB unless the operator has raised it (`frame_max`), for headers just about.
+const FRAME_MAX: usize = 16 * 1024 * 1024;
+
+/// Read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// A stream whose frames are [`defuse`]d.
+#[derive(Debug)]
+pub struct Frames<S> {
+    stream: S,
+    bytes: Vec<u8>,
+    /// How many of them are handed on.
+    given: usize,
+    /// How many of them may be.
+    whole: usize,
+}
+
+impl<S> Frames<S> {
+    /// `stream` has to be at the beginning of a frame.
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream,
+            bytes: Vec::new(),
+            given: 0,
+            whole: 0,
+        }
+    }
+
+    /// Defuses the frames that are complete by now.
+    fn take_whole(&mut self) -> io::Result<()> {
+        while let Some(rest) = self.bytes.get_mut(self.whole..)
+            && let Some(length) = length(rest)
+        {
+            if length > FRAME_MAX {
+                return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
+            }
+            let Some(frame) = rest.get_mut(..length) else {
+                break;
+            };
+            defuse(frame);
+            self.whole += length;
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> Frames<S> {
+    /// Reads until there is a whole frame, or the stream ends.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.bytes.drain(..self.given);
+        self.whole -= self.given;
+        self.given = 0;
+        while self.whole == 0 {
+            let filled = self.bytes.len();
+            self.bytes.resize(filled + CHUNK, 0);
+            let room = self.bytes.get_mut(filled..).unwrap_or_default();
+            let read = Pin::new(&mut self.stream).poll_read(context, room);
+            let count = match &read {
+                Poll::Ready(Ok(count)) => *count,
+                Poll::Ready(Err(_)) | Poll::Pending => 0,
+            };
+            self.bytes.truncate(filled + count);
+            if ready!(read)? == 0 {
+                // What is left is no frame, and lapin's to judge.
+                self.whole = filled;
+                break;
+            }
+            self.take_whole()?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.given == self.whole {
+            ready!(self.poll_fill(context))?;
+        }
+        let ready = self.bytes.get(self.given..self.whole).unwrap_or_default();
+        let count = ready.len().min(room.len());
+        for (place, byte) in room.iter_mut().zip(ready) {
+            *place = *byte;
+        }
+        self.given += count;
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
+    }
+}
+
+/// From the frame's start to its end, once that much is known. What is no frame, as of a server that speaks another protocol,
+/// has no end: it goes on as it comes, for lapin to refuse.
+fn length(bytes: &[u8]) -> Option<usize> {
+    if !KINDS.contains(bytes.first()?) {
+        return Some(bytes.len());
+    }
+    let [_, _, _, a, b, c, d] = *bytes.first_chunk::<START>()?;
+    let payload = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+    Some(payload.saturating_add(START + 1))
+}
+
+#[cfg(test)]
+mod tests;

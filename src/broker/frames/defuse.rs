@@ -1,0 +1,161 @@
+//! Pure: changes what has to be changed within a frame, and never its length.
+
+/// Deepest that a table or array may lie within others; `x-death`, RabbitMQ's own, has three levels.
+const LEVELS_MAX: usize = 32;
+
+/// Stands for each byte that is no text: the character SUBSTITUTE, which no id or name may hold.
+const SUBSTITUTE: u8 = 0x1a;
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+
+/// Class and method of what brings a producer's routing key.
+const RETURN: [u8; 4] = [0, 60, 0, 50];
+const DELIVER: [u8; 4] = [0, 60, 0, 60];
+const GET_OK: [u8; 4] = [0, 60, 0, 71];
+
+/// Of a content header's payload, before the flags: class, weight, size of the body.
+const BEFORE_FLAGS: usize = 12;
+
+/// The properties in the order of their flags, beginning with the highest (AMQP 0-9-1, class basic).
+const PROPERTIES: [Property; 14] = [
+    Property::Short,    // content-type
+    Property::Short,    // content-encoding
+    Property::Table,    // headers
+    Property::Bytes(1), // delivery-mode
+    Property::Bytes(1), // priority
+    Property::Short,    // correlation-id
+    Property::Short,    // reply-to
+    Property::Short,    // expiration
+    Property::Short,    // message-id
+    Property::Bytes(8), // timestamp
+    Property::Short,    // type
+    Property::Short,    // user-id
+    Property::Short,    // app-id
+    Property::Short,    // cluster-id
+];
+
+#[derive(Clone, Copy)]
+enum Property {
+    Short,
+    Table,
+    Bytes(usize),
+}
+
+/// Makes a whole frame, from its kind to its end, harmless: a table or array that lies too deep becomes bytes, and what is
+/// no UTF-8 in a short string is substituted. A frame that breaks off within is left as it is from there on: lapin refuses it.
+pub(super) fn defuse(frame: &mut [u8]) {
+    let kind = frame.first().copied();
+    let mut reader = Reader {
+        frame,
+        at: super::START,
+    };
+    let _whole = match kind {
+        Some(METHOD) => reader.method(),
+        Some(HEADER) => reader.header(),
+        _ => None,
+    };
+}
+
+/// Every method is `None` if the frame breaks off.
+struct Reader<'f> {
+    frame: &'f mut [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn method(&mut self) -> Option<()> {
+        match self.array()? {
+            DELIVER => {
+                self.short()?;
+                self.bytes(8 + 1)?;
+            }
+            RETURN => {
+                self.bytes(2)?;
+                self.short()?;
+            }
+            GET_OK => self.bytes(8 + 1)?,
+            _ => return Some(()),
+        }
+        self.short()?;
+        self.short()
+    }
+
+    fn header(&mut self) -> Option<()> {
+        self.bytes(BEFORE_FLAGS)?;
+        let flags = u16::from_be_bytes(self.array()?);
+        for (place, property) in PROPERTIES.into_iter().enumerate() {
+            if flags & (0x8000 >> place) == 0 {
+                continue;
+            }
+            match property {
+                Property::Short => self.short()?,
+                Property::Table => self.table()?,
+                Property::Bytes(count) => self.bytes(count)?,
+            }
+        }
+        Some(())
+    }
+
+    fn table(&mut self) -> Option<()> {
+        let mut nest = vec![(self.end()?, true)];
+        while let Some((end, keyed)) = nest.last().copied() {
+            if self.at >= end {
+                nest.pop();
+                continue;
+            }
+            if keyed {
+                self.short()?;
+            }
+            let [kind] = self.array()?;
+            match kind {
+                b't' | b'b' | b'B' => self.bytes(1)?,
+                b's' | b'U' | b'u' => self.bytes(2)?,
+                b'I' | b'i' | b'f' => self.bytes(4)?,
+                b'D' => self.bytes(1 + 4)?,
+                b'L' | b'l' | b'd' | b'T' => self.bytes(8)?,
+                b'V' => {}
+                b'S' | b'x' => self.at = self.end()?,
+                b'A' | b'F' if nest.len() < LEVELS_MAX => nest.push((self.end()?, kind == b'F')),
+                b'A' | b'F' => {
+                    *self.frame.get_mut(self.at - 1)? = b'x';
+                    self.at = self.end()?;
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// Where that ends which comes after its size.
+    fn end(&mut self) -> Option<usize> {
+        let size = usize::try_from(u32::from_be_bytes(self.array()?)).ok()?;
+        let end = self.at.checked_add(size)?;
+        (end <= self.frame.len()).then_some(end)
+    }
+
+    fn short(&mut self) -> Option<()> {
+        let [size] = self.array()?;
+        let end = self.at + usize::from(size);
+        let mut text = self.frame.get_mut(self.at..end)?;
+        while let Err(error) = str::from_utf8(text) {
+            let rest = text.get_mut(error.valid_up_to()..)?;
+            let (wrong, after) = rest.split_at_mut(error.error_len().unwrap_or(rest.len()));
+            wrong.fill(SUBSTITUTE);
+            text = after;
+        }
+        self.at = end;
+        Some(())
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<()> {
+        self.at += count;
+        (self.at <= self.frame.len()).then_some(())
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let array = *self.frame.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(array)
+    }
+}

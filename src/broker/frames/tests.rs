@@ -1,0 +1,164 @@
+use amq_protocol::frame::{AMQPFrame, parse_frame};
+use futures_util::FutureExt as _;
+use futures_util::io::AsyncReadExt as _;
+use lapin::protocol::AMQPClass;
+use lapin::protocol::basic::AMQPMethod;
+use lapin::types::AMQPValue;
+
+use super::*;
+
+/// Says all of it, at most so much at once.
+struct Peer<'b>(&'b [u8], usize);
+
+impl AsyncRead for Peer<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = self.0.len().min(self.1).min(room.len());
+        let (now, later) = self.0.split_at(count);
+        room[..count].copy_from_slice(now);
+        self.0 = later;
+        Poll::Ready(Ok(count))
+    }
+}
+
+fn read(bytes: &[u8], at_once: usize) -> io::Result<Vec<u8>> {
+    let mut defused = Vec::new();
+    let mut frames = Frames::new(Peer(bytes, at_once));
+    let read = frames.read_to_end(&mut defused).now_or_never().unwrap();
+    read.map(|_| defused)
+}
+
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&[kind, 0, 1], &size[..], payload, &[0xce]].concat()
+}
+
+fn header(flags: u16, properties: &[u8]) -> Vec<u8> {
+    let start = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    frame(2, &[&start, &flags.to_be_bytes()[..], properties].concat())
+}
+
+/// As lapin reads it.
+fn properties(frame: &[u8]) -> lapin::BasicProperties {
+    match parse_frame(frame) {
+        Ok((&[], AMQPFrame::Header(_, header))) => header.properties,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Arrays within a table, and a number in the innermost.
+fn nested(levels: usize) -> Vec<u8> {
+    let mut value = b"I\0\0\0\x07".to_vec();
+    for _ in 0..levels {
+        let size = u32::try_from(value.len()).unwrap().to_be_bytes();
+        value = [b"A", &size[..], &value].concat();
+    }
+    let size = u32::try_from(value.len() + 2).unwrap().to_be_bytes();
+    [&size[..], b"\x01h", &value].concat()
+}
+
+fn levels(value: &AMQPValue) -> usize {
+    let inner = |array: &lapin::types::FieldArray| array.as_slice().first().map_or(0, levels);
+    value.as_array().map_or(0, |array| 1 + inner(array))
+}
+
+#[test]
+fn what_is_sound_comes_through_as_it_is_however_it_comes() {
+    let table = b"\0\0\0\x15\x01at\x01\x02\xc3\xa4S\0\0\0\x02\xff\xfe\x01bF\0\0\0\0";
+    let deliver = b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x05\0\x01e\x02\xc3\xa4";
+    let frames = [
+        frame(1, deliver),
+        header(0xa000, &[b"\x03t/x", &table[..]].concat()),
+        frame(3, b"\xff\xfe{}"),
+        frame(8, b""),
+    ];
+    let stream = frames.concat();
+    for at_once in [1, 7, 8, 50, 10_000] {
+        assert_eq!(read(&stream, at_once).unwrap(), stream, "{at_once}");
+    }
+}
+
+#[test]
+fn what_lies_too_deep_becomes_bytes() {
+    for (deep, left) in [(1, 1), (31, 31), (32, 31), (26_000, 31)] {
+        let frame = read(&header(0x2000, &nested(deep)), 1000).unwrap();
+        let headers = properties(&frame).headers().clone().unwrap();
+        assert_eq!(levels(&headers.inner()["h"]), left, "{deep}");
+    }
+}
+
+#[test]
+fn what_is_no_text_in_a_property_is_substituted() {
+    let all = 0xfffc;
+    let short = b"\x03a\xffb";
+    let table = b"\0\0\0\x05\x03\xffk\xc3V";
+    let before = [&short[..], short, table, &[2, 9]];
+    let amid = [&short[..]; 4];
+    let after = [&[0, 0, 0, 0, 0, 0, 0, 5], &short[..], short, short, short];
+    let frame = header(
+        all,
+        &[before.concat(), amid.concat(), after.concat()].concat(),
+    );
+    let properties = properties(&read(&frame, 1000).unwrap());
+    let text = Some("a\u{1a}b".into());
+    assert_eq!(*properties.content_type(), text);
+    assert_eq!(*properties.content_encoding(), text);
+    assert_eq!(*properties.correlation_id(), text);
+    assert_eq!(*properties.reply_to(), text);
+    assert_eq!(*properties.expiration(), text);
+    assert_eq!(*properties.message_id(), text);
+    assert_eq!(*properties.kind(), text);
+    assert_eq!(*properties.user_id(), text);
+    assert_eq!(*properties.app_id(), text);
+    assert_eq!(*properties.cluster_id(), text);
+    assert_eq!(*properties.timestamp(), Some(5));
+    let headers = properties.headers().clone().unwrap();
+    assert_eq!(headers.inner()["\u{1a}k\u{1a}"], AMQPValue::Void);
+}
+
+#[test]
+fn what_is_no_text_in_a_routing_key_is_substituted() {
+    let deliver = b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x05\0\x01e\x03M\xfcl";
+    let get_ok = b"\0\x3c\0\x47\0\0\0\0\0\0\0\x05\0\x01e\x03M\xfcl\0\0\0\0";
+    let returned = b"\0\x3c\0\x32\x01\x38\x01n\x01e\x03M\xfcl";
+    for payload in [&deliver[..], get_ok, returned] {
+        let frame = read(&frame(1, payload), 1000).unwrap();
+        let key = match parse_frame(&frame[..]) {
+            Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(AMQPMethod::Deliver(it))))) => {
+                it.routing_key
+            }
+            Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(AMQPMethod::GetOk(it))))) => {
+                it.routing_key
+            }
+            Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(AMQPMethod::Return(it))))) => {
+                it.routing_key
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(key.as_str(), "M\u{1a}l");
+    }
+}
+
+#[test]
+fn what_is_no_frame_is_left_to_lapin() {
+    let whole = header(0x2000, &nested(40));
+    let broken_off = header(0x2000, b"\0\0\x10\0\x01h");
+    let unknown_kind = header(0x2000, b"\0\0\0\x04\x01h?\0");
+    for bytes in [
+        b"AMQP\0\0\x09\x01",
+        &whole[..30],
+        &broken_off,
+        &unknown_kind,
+    ] {
+        assert_eq!(read(bytes, 1000).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_frame_that_never_ends_is_not_waited_for() {
+    let endless = [&[2, 0, 1, 0xff, 0, 0, 0], &[0; 64][..]].concat();
+    assert!(read(&endless, 1000).is_err());
+}

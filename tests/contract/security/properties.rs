@@ -1,0 +1,67 @@
+//! AMQP properties that no well-meaning producer writes: RabbitMQ hands them on as they are, and they stop nothing.
+
+use serde_json::{Value, json};
+
+use super::raw;
+use crate::support::{Stage, stage};
+
+/// The flags of a message with nothing but that.
+const HEADERS: [u8; 2] = [0x20, 0];
+const MESSAGE_ID: [u8; 2] = [0, 0x80];
+const NOTHING: [u8; 2] = [0, 0];
+
+const NO_TEXT: &[u8] = b"M\xfcll\xe9";
+
+async fn perform(stage: &mut Stage, key: &[u8], properties: &[u8], job: &Value) -> Value {
+    let (url, exchange) = (&stage.place.url, &stage.place.names.jobs);
+    raw::publish(url, (exchange, key), properties, job.to_string().as_bytes()).await;
+    stage.outcomes.next().await.json()
+}
+
+fn job() -> Value {
+    json!({"action": "pause", "queue": "1", "agent": "1"})
+}
+
+/// A header `h` of so many arrays, each in the one before.
+fn nested(levels: u32) -> Vec<u8> {
+    let sizes = (0..levels).rev().map(|inner| (inner * 5).to_be_bytes());
+    let value: Vec<u8> = sizes.flat_map(|[a, b, c, d]| [b'A', a, b, c, d]).collect();
+    let size = levels * 5 + 2;
+    [&HEADERS[..], &size.to_be_bytes(), b"\x01h", &value].concat()
+}
+
+#[tokio::test]
+async fn a_header_that_nests_as_deep_as_a_frame_allows_stops_nothing() {
+    let mut stage = stage().await;
+    let _worker = stage.worker().start().await;
+    for levels in [1, 100, 26_000] {
+        let outcome = perform(&mut stage, b"1", &nested(levels), &job()).await;
+        assert_eq!(outcome["code"], "applied", "{levels}: {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_id_that_is_no_text_names_no_job_and_stops_nothing() {
+    let mut stage = stage().await;
+    let _worker = stage.worker().start().await;
+    let id = [&MESSAGE_ID[..], &[5], NO_TEXT].concat();
+    let nameless = perform(&mut stage, b"1", &id, &job()).await;
+    assert_eq!(nameless["code"], "bad_value", "{nameless}");
+    let words = nameless["message"].as_str().unwrap();
+    assert!(words.contains("message_id"), "{words}");
+    let mut named = job();
+    named["job_id"] = json!("a-name");
+    let named = perform(&mut stage, b"1", &id, &named).await;
+    assert_eq!(named["code"], "applied", "{named}");
+}
+
+#[tokio::test]
+async fn a_routing_key_that_is_no_text_stops_nothing() {
+    let mut stage = stage().await;
+    let _worker = stage.worker().start().await;
+    let sound = perform(&mut stage, NO_TEXT, &NOTHING, &job()).await;
+    assert_eq!(sound["code"], "applied", "{sound}");
+    let bad = perform(&mut stage, NO_TEXT, &NOTHING, &json!({})).await;
+    assert_eq!(bad["code"], "missing_field", "{bad}");
+    stage.dead.next().await;
+}
