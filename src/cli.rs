@@ -117,14 +117,14 @@ impl Exit {
 pub(crate) fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(arguments) => run::execute(arguments),
-        Command::Check(arguments) => runtime()?.block_on(check::execute(arguments)),
+        Command::Check(arguments) => block_on(check::execute(arguments)),
         Command::Config(arguments) => config::execute(arguments),
-        Command::Dead(arguments) => runtime()?.block_on(dead::execute(arguments)),
-        Command::Demo(arguments) => runtime()?.block_on(demo::execute(arguments)),
-        Command::PbxSim(arguments) => runtime()?.block_on(pbx_sim::execute(arguments)),
-        Command::Send(arguments) => runtime()?.block_on(send::execute(arguments)),
-        Command::Watch(arguments) => runtime()?.block_on(watch::execute(arguments)),
-        Command::Status(arguments) => runtime()?.block_on(status::execute(arguments)),
+        Command::Dead(arguments) => block_on(dead::execute(arguments)),
+        Command::Demo(arguments) => block_on(demo::execute(arguments)),
+        Command::PbxSim(arguments) => block_on(pbx_sim::execute(arguments)),
+        Command::Send(arguments) => block_on(send::execute(arguments)),
+        Command::Watch(arguments) => block_on(watch::execute(arguments)),
+        Command::Status(arguments) => block_on(status::execute(arguments)),
         Command::Schema(arguments) => schema::execute(&arguments),
         Command::Completions(arguments) => completions::execute(&arguments),
         Command::Man(arguments) => man::execute(&arguments),
@@ -139,11 +139,40 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// Does not wait for threads that hang, as in a look-up of a name that no server answers: a second signal ends a worker at once.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use clap::CommandFactory;
+    use tokio::sync::oneshot;
+    use tokio::task;
 
     use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_keeps_no_command_from_ending() {
+        let (answer, question) = mpsc::channel();
+        let (began, begun) = oneshot::channel();
+        let hang = move || {
+            began.send(()).unwrap();
+            question.recv_timeout(Duration::from_secs(5))
+        };
+        let command = async {
+            task::spawn_blocking(hang);
+            Ok(begun.await?)
+        };
+        block_on(command).unwrap();
+        answer.send(()).expect("it still hangs");
+    }
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {

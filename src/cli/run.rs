@@ -48,7 +48,7 @@ pub(super) fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     for misfit in settings.misfits() {
         warn!("{misfit}");
     }
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let stop = Stop::default();
         let (change, changes) = mpsc::channel(1);
         let signals = heed_signals(stop.clone())?;
