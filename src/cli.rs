@@ -161,14 +161,14 @@ mod tests {
     #[test]
     fn a_thread_that_hangs_keeps_no_command_from_ending() {
         let (answer, question) = mpsc::channel();
-        let (began, begun) = oneshot::channel();
+        let (began, hangs) = oneshot::channel();
         let hang = move || {
             began.send(()).unwrap();
             question.recv_timeout(Duration::from_secs(5))
         };
         let command = async {
             task::spawn_blocking(hang);
-            Ok(begun.await?)
+            Ok(hangs.await?)
         };
         block_on(command).unwrap();
         answer.send(()).expect("it still hangs");

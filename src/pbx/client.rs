@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Identity, Method, Request, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -66,8 +68,8 @@ pub enum Unusable {
     Tls(Arc<str>),
 }
 
-/// Longest reply body that is read, in bytes; 500 items take about 50 KiB.
-const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest reply body that is read, in bytes; 500 items take about 50 KiB. Of the smallest values JSON has, it makes some 100 MB.
+const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 const NO_REPLY: &str = "no reply in time";
 
@@ -94,7 +96,7 @@ impl Client {
             pause: endpoint(&base, Action::Pause),
             remove: endpoint(&base, Action::Remove),
             headers: headers(&http, base, settings)?,
-            texts: Texts::new(&settings.texts),
+            texts: Texts::new(&settings.texts).hiding(secrets(settings)),
             longest: settings.timeout.saturating_add(OVERDUE),
             http,
         })
@@ -102,7 +104,7 @@ impl Client {
 
     /// Calls from now on are judged by these; clones made before keep theirs.
     pub fn set_texts(&mut self, texts: &texts::Settings) {
-        self.texts = Texts::new(texts);
+        self.texts.change(texts);
     }
 
     /// Makes one call; ends within [`Settings::timeout`], whatever the PBX does.
@@ -265,13 +267,23 @@ fn headers(http: &reqwest::Client, url: Url, settings: &Settings) -> Result<Head
     Ok(std::mem::take(request.headers_mut()))
 }
 
+/// The credentials, in every form in which the PBX gets them.
+fn secrets(settings: &Settings) -> Arc<[SecretString]> {
+    let basic = settings.basic.iter().flat_map(|basic| {
+        let password = basic.password.expose_secret();
+        let header = BASE64_STANDARD.encode(format!("{}:{password}", basic.username));
+        [header.into(), basic.password.clone()]
+    });
+    settings.api_key.iter().cloned().chain(basic).collect()
+}
+
 /// The whole body, or why it is not to be had.
 async fn read(response: &mut Response) -> Result<Vec<u8>, Arc<str>> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > REPLY_BYTES_MAX => {
-                return Err("the reply is longer than 4 MiB".into());
+                return Err("the reply is longer than 1 MiB".into());
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::texts::{Texts, legible};
+use super::texts::Texts;
 use crate::engine::job::{Agent, PbxQueue};
 use crate::engine::verdict::{Answer, ItemAnswer};
 
@@ -45,7 +45,7 @@ pub fn decode(body: &[u8], texts: &Texts) -> Decoded {
         Some(false) => {
             let text = text(envelope.get("message")).unwrap_or_default();
             Decoded::Refused {
-                message: legible(text),
+                message: texts.legible(text),
                 retry: texts.asks_for_retry(text),
             }
         }
@@ -64,7 +64,7 @@ pub(super) fn refusal(body: &[u8], texts: &Texts) -> Option<Refusal> {
     let value = parse(body)?;
     let text = text(value.get("message"))?;
     Some(Refusal {
-        message: legible(text)?,
+        message: texts.legible(text)?,
         retry: texts.asks_for_retry(text),
     })
 }
@@ -120,7 +120,7 @@ fn answer(item: &Value, texts: &Texts) -> Option<ItemAnswer> {
         } else {
             texts.meaning(text)
         },
-        message: legible(text),
+        message: texts.legible(text),
     })
 }
 

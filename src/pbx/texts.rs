@@ -2,7 +2,10 @@
 //!
 //! A table and not code, because the vendor publishes no failure texts: an operator who meets another wording adds it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::verdict::Answer;
 use crate::unprintable::is_unprintable;
@@ -38,7 +41,11 @@ pub struct Texts {
     no_such_queue: Vec<Pattern>,
     not_dynamic: Vec<Pattern>,
     retry: Vec<Pattern>,
+    hidden: Arc<[SecretString]>,
 }
+
+/// Stands for a secret that the PBX has repeated.
+const HIDDEN: &str = "[hidden]";
 
 impl Texts {
     pub fn new(settings: &Settings) -> Self {
@@ -49,7 +56,32 @@ impl Texts {
             no_such_queue: patterns(&settings.no_such_queue),
             not_dynamic: patterns(&settings.not_dynamic),
             retry: patterns(&settings.retry),
+            hidden: Arc::default(),
         }
+    }
+
+    /// Passes none of these on, whatever text they are in.
+    #[must_use]
+    pub fn hiding(self, secrets: Arc<[SecretString]>) -> Self {
+        let hidden = secrets;
+        Self { hidden, ..self }
+    }
+
+    /// Another table, which hides the same.
+    pub fn change(&mut self, settings: &Settings) {
+        let hidden = Arc::clone(&self.hidden);
+        *self = Self::new(settings).hiding(hidden);
+    }
+
+    /// A text of the PBX fit for outcomes and logs: one line, nothing unprintable, no secret, bounded. `None` if nothing is left.
+    pub(super) fn legible(&self, text: &str) -> Option<Arc<str>> {
+        let mut text = Cow::Borrowed(text);
+        for secret in self.hidden.iter().map(ExposeSecret::expose_secret) {
+            if !secret.is_empty() && text.contains(secret) {
+                text = text.replace(secret, HIDDEN).into();
+            }
+        }
+        legible(&text)
     }
 
     /// What an item means whose `ok` is not true and whose text is `text`.
@@ -150,6 +182,18 @@ mod tests {
             ("", Answer::Refused),
         ] {
             assert_eq!(texts.meaning(text), meaning, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_the_pbx_repeats_is_hidden_also_where_the_table_has_changed() {
+        let secrets = ["hush", ""].map(|text| text.to_owned().into());
+        let mut texts = defaults().hiding(Arc::new(secrets));
+        for _ in 0..2 {
+            let said = texts.legible("ApiKey hush is invalid: hush");
+            let shown = "ApiKey [hidden] is invalid: [hidden]";
+            assert_eq!(said.as_deref(), Some(shown));
+            texts.change(&Settings::default());
         }
     }
 

@@ -150,6 +150,20 @@ async fn all_goes_wrong(format: &str) {
         stage.faults(json!([{"times": 1, "effect": {"call": effect}}]));
         assert_eq!(stage.perform(job.clone()).await["code"], "applied");
     }
+    // A PBX that repeats what it was sent.
+    let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+    let said = format!("{API_KEY}, {PASSWORD} or {basic} is wrong");
+    let refusal = json!({"success": 0, "message": said}).to_string();
+    for effect in [
+        json!({"call": {"status": {"code": 401, "body": refusal}}}),
+        json!({"item": {"fail": {"text": said}}}),
+    ] {
+        stage.faults(json!([{"times": 1, "effect": effect}]));
+        let outcome = stage.perform(job.clone()).await;
+        check("an outcome", &outcome.to_string());
+    }
+    let told = worker.get("/status").await.unwrap().body;
+    assert!(told.contains("[hidden], [hidden] or [hidden] is wrong"));
     node.close_all_connections();
     worker.shows("clockout_broker_reconnects_total 1").await;
     node.ctl(&["change_password", "worker", "another"]);
