@@ -67,8 +67,12 @@ const ARROWS: [Arrow; 12] = [
 type Door = (&'static str, &'static [&'static str]);
 
 /// Where each name may stand, beside its own crate's line in `Cargo.toml`.
-const DOORS: [Door; 8] = [
+const DOORS: [Door; 9] = [
     ("lapin::", &["src/broker"]),
+    (
+        "async_rs::",
+        &["src/broker/runtime.rs", "src/broker/connection.rs"],
+    ),
     (
         "reqwest::",
         &[

@@ -79,10 +79,6 @@ impl Receipts {
         self.count(queue).ever
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
     /// How many are held of each of so many queues.
     pub(super) fn held_by_queue(&self, queues: usize) -> Vec<usize> {
         (0..queues).map(|queue| self.count(queue).now).collect()

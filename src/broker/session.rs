@@ -268,7 +268,8 @@ impl Session {
         self.intake.settle().await.ok();
     }
 
-    /// Brings consuming in line with what the worker wants of it.
+    /// Brings consuming in line with what the worker wants of it. A narrowed subscription stays so: to take the whole prefetch
+    /// it would have to be cancelled, which hands over to a standby, if there is one, amid the jobs.
     async fn turn_intake(&mut self, desk: &Desk) -> Result<(), SessionError> {
         let all_written = self.receipts.is_flushed() && self.settling.is_none();
         match (self.intake.is_open(), desk.intake_open) {
@@ -277,12 +278,6 @@ impl Session {
             (true, false) => {
                 self.close_intake(desk).await?;
                 desk.tell(Event::Subscribed { subscribed: false }).await;
-            }
-            (true, true)
-                if all_written && self.receipts.is_empty() && self.intake.is_narrowed() =>
-            {
-                self.close_intake(desk).await?;
-                self.open_intake(desk).await?;
             }
             (true, true) | (false, _) => {}
         }

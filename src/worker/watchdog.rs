@@ -14,7 +14,7 @@ use crate::engine;
 /// Longest that the broker side takes for one attempt to connect, by its own bounds, and the wait before it.
 const ATTEMPT_MAX: Duration = Duration::from_secs(80);
 
-/// Times that the patience with refusals doubles: from a minute to six weeks.
+/// Times that a patience doubles: from a minute to six weeks.
 const DOUBLINGS_MAX: u32 = 16;
 
 /// Exchanges that the worker publishes to: of outcomes and of dead letters.
@@ -27,6 +27,10 @@ pub(super) enum Stall {
     Silence,
     #[error("jobs wait in RabbitMQ and none is delivered")]
     JobsWait,
+    #[error(
+        "jobs wait in RabbitMQ, nobody takes any, and none has come here yet, which is well only if another worker is busy with others"
+    )]
+    NeverServed,
     #[error("RabbitMQ confirms nothing of what was published")]
     NoConfirm,
     #[error("RabbitMQ refuses everything that is published")]
@@ -56,6 +60,9 @@ pub(super) struct Watchdog {
     confirms: Watch,
     refusals: [Watch; EXCHANGES],
     forgotten: Watch,
+    unserved: Watch,
+    /// Whether a job has ever come.
+    served: bool,
     queues: Vec<QueueWatch>,
 }
 
@@ -68,6 +75,8 @@ impl Watchdog {
             confirms: Watch::default(),
             refusals: Default::default(),
             forgotten: Watch::default(),
+            unserved: Watch::default(),
+            served: false,
             queues: Vec::new(),
         }
     }
@@ -91,10 +100,12 @@ impl Watchdog {
             .forgotten
             .look(now, patience, engine.forgotten, answers);
         let waits = self.look_at_queues(now, vitals);
+        let unserved = self.look_for_service(now);
         let refused = self.look_at_refusals(now, vitals);
         [
             (silent, Stall::Silence),
             (waits, Stall::JobsWait),
+            (unserved, Stall::NeverServed),
             (unconfirmed, Stall::NoConfirm),
             (refused, Stall::Refused),
             (forgotten, Stall::Forgotten),
@@ -124,12 +135,20 @@ impl Watchdog {
     fn look_at_refusals(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {
         let mut stalled = false;
         for (watch, to) in self.refusals.iter_mut().zip(vitals.publishing) {
-            let patience = self
-                .patience
-                .saturating_mul(1 << watch.rebuilds.min(DOUBLINGS_MAX));
+            let patience = watch.doubled(self.patience);
             stalled |= watch.look(now, patience, to.refused, to.taken);
         }
         stalled
+    }
+
+    /// A worker that nothing has come to may be a standby, or cut off since its start. Only a standby loses nothing by a rebuild,
+    /// and it gains nothing either, so the next waits twice as long, and the process never counts as dead for it.
+    fn look_for_service(&mut self, now: Duration) -> bool {
+        self.served |= self.queues.iter().any(|queue| queue.delivered > 0);
+        let owed = !self.served && self.queues.iter().any(|queue| queue.waits);
+        let moves = self.queues.iter().map(|queue| queue.moves).sum();
+        let patience = self.unserved.doubled(self.patience);
+        self.unserved.look(now, patience, owed, moves)
     }
 
     fn look_at_queues(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {
@@ -159,6 +178,11 @@ struct Watch {
 }
 
 impl Watch {
+    /// Twice as long for each rebuild that did not help.
+    fn doubled(&self, patience: Duration) -> Duration {
+        patience.saturating_mul(1 << self.rebuilds.min(DOUBLINGS_MAX))
+    }
+
     /// Whether patience has just run out.
     fn look(&mut self, now: Duration, patience: Duration, owed: bool, mark: u64) -> bool {
         let forgiven = !owed && now.saturating_sub(self.owed_last) >= patience;
@@ -191,16 +215,19 @@ struct QueueWatch {
     ready: u32,
     delivered: u64,
     /// The latest that was taken from the queue came to us. Of several workers one is served; the others stand by, and
-    /// cannot tell why they get nothing.
+    /// cannot tell why they get nothing: RabbitMQ counts the active consumer only.
     ours: bool,
     /// The last row that differed from the one before had a delivery to us. Its ready count may be older than that delivery, so
     /// what falls in the next one may still be ours.
     just_came: bool,
+    /// It has jobs, and we are subscribed with room for them.
+    waits: bool,
 }
 
 impl QueueWatch {
     /// `row`: `None` while we are not subscribed.
     fn look(&mut self, now: Duration, patience: Duration, row: Option<&QueuePulse>) -> bool {
+        self.waits = row.is_some_and(|row| row.ready > 0 && row.room);
         let Some(row) = row else {
             return self.watch.look(now, patience, false, self.moves);
         };
@@ -217,7 +244,7 @@ impl QueueWatch {
         self.moves += u64::from(came || fell || row.ready == 0);
         (self.ready, self.delivered) = (row.ready, row.delivered);
         let should_come = self.ours || row.consumers == 0;
-        let owed = row.ready > 0 && row.room && should_come;
+        let owed = self.waits && should_come;
         self.watch.look(now, patience, owed, self.moves)
     }
 }

@@ -108,7 +108,10 @@ async fn a_cluster_that_loses_one_node_after_another_loses_no_job() {
     recovered("healed", &record, &cluster).await;
 
     orders.enough();
-    flow.await.expect("the flow does not panic");
+    let published = timeout(SETTLING_MAX, flow).await;
+    published
+        .expect("all is published")
+        .expect("the flow does not panic");
     let told = timeout(SETTLING_MAX, record.all_told()).await;
     assert!(told.is_ok(), "{}", record.pending());
     let log = worker.log();

@@ -27,6 +27,9 @@ const TRICKLE: Duration = Duration::from_millis(50);
 /// Longest wait for the broker's confirms, before the burst is published again over a new connection.
 const CONFIRM_MAX: Duration = Duration::from_secs(10);
 
+/// Longest that the flow may take for what was lost before.
+const LOSS_MAX: Duration = Duration::from_mins(5);
+
 /// How many jobs to send, and how fast.
 #[derive(Debug, Clone, Copy)]
 pub struct Volume {
@@ -58,7 +61,8 @@ impl Orders {
 
     /// Has these queues deleted with all that is in them, and what was lost so published again.
     pub async fn lose(&self, queues: Vec<String>) {
-        self.losses.send(queues).await.expect("the flow runs");
+        let taken = self.losses.send_timeout(queues, LOSS_MAX).await;
+        taken.expect("the flow runs, and has published again what was lost before");
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Inner {
     /// When an outcome came that had come before, and that no repeated job asked for.
     pub repeats: Vec<Instant>,
     pub outcomes: usize,
+    /// The worker that told the latest.
+    pub teller: Option<String>,
     owed: usize,
     told: usize,
 }
@@ -54,6 +56,7 @@ pub struct Outcome {
     status: String,
     code: String,
     attempts: u64,
+    worker: String,
 }
 
 impl Record {
@@ -92,6 +95,7 @@ impl Record {
         let outcome: Outcome = serde_json::from_slice(body).expect("an outcome is JSON");
         let mut inner = self.look();
         inner.outcomes += 1;
+        inner.teller = Some(outcome.worker.clone());
         let Some((told, times_asked)) = inner.slot(self.seed, &outcome) else {
             inner.account.strangers.push(format!("{outcome:?}"));
             return;

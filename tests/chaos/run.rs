@@ -39,6 +39,8 @@ pub struct Stage<'w> {
     pub hearing: Hearing,
     pub orders: Orders,
     pub jobs_queues: Vec<String>,
+    /// The worker that is dead at the moment, if one was killed.
+    pub killed: Option<usize>,
     vhost: String,
     pbx_latency: Duration,
 }
@@ -58,6 +60,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
         hearing: Hearing::start(&place, &record).await,
         record,
         orders,
+        killed: None,
         jobs_queues: place.names.jobs_queues(schedule.shards),
         vhost,
         pbx_latency: schedule.pbx_latency,
@@ -66,7 +69,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
     stage.set_pbx(None).await;
     stage.set_rights(true).await;
     stage.crew.ready().await;
-    let flow = tokio::spawn(flow.run(Volume {
+    let mut flow = tokio::spawn(flow.run(Volume {
         jobs,
         pace: schedule.length() / u32::try_from(jobs).unwrap_or(u32::MAX),
     }));
@@ -74,7 +77,14 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
     let mut broken = Vec::new();
     let struck = stage.strike_all(schedule, &mut broken).await;
     stage.orders.enough();
-    flow.await.expect("the flow does not panic");
+    // What the workers do not declare again cannot be published to.
+    if let Ok(sent) = timeout(SETTLING_MAX + for_each(jobs), &mut flow).await {
+        sent.expect("the flow does not panic");
+    } else {
+        flow.abort();
+        let how = "not every job could be published".to_owned();
+        broken.push(Broken::new(Promise::Settling, how));
+    }
     let settling = stage.settle(&mut broken).await;
     for number in 0..stage.crew.size() {
         broken.extend(strikes::retire(&mut stage.crew, number).await);

@@ -35,7 +35,7 @@ pub async fn carry_out(strike: &Strike, stage: &mut Stage<'_>) -> Vec<Broken> {
             Fault::Broker(fault) => broker::end(fault, stage).await,
             Fault::Pbx(_) => stage.set_pbx(None).await,
             Fault::Link(side, _) => link(stage, side).weather(Weather::Fair),
-            Fault::Worker(fault) => workers::end(fault, strike, stage),
+            Fault::Worker(_) => workers::end(stage),
         }
     }
     broken

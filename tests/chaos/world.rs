@@ -37,6 +37,10 @@ pub struct PbxProcess {
     pub started: Instant,
 }
 
+fn name(number: usize) -> String {
+    format!("worker-{}", number + 1)
+}
+
 /// The workers of one seed; each comes back on the same settings.
 pub struct Crew {
     setups: Vec<WorkerSetup>,
@@ -91,12 +95,12 @@ impl World {
         };
         let setup = |number: usize| {
             let setup = WorkerSetup::new(&behind, &format!("http://127.0.0.1:{http}"))
-                .set("worker.name", &format!("worker-{number}"))
+                .set("worker.name", &name(number))
                 .set("jobs.shards", &schedule.shards.to_string());
             let settings = schedule.settings.iter();
             settings.fold(setup, |setup, (key, value)| setup.set(key, value))
         };
-        let setups: Vec<WorkerSetup> = (1..=schedule.workers).map(setup).collect();
+        let setups: Vec<WorkerSetup> = (0..schedule.workers).map(setup).collect();
         Crew {
             workers: setups.iter().cloned().map(WorkerSetup::spawn).collect(),
             setups,
@@ -108,6 +112,11 @@ impl World {
 impl Crew {
     pub fn size(&self) -> usize {
         self.workers.len()
+    }
+
+    /// The place of the worker of this name.
+    pub fn number(&self, worker: &str) -> Option<usize> {
+        (0..self.size()).find(|number| name(*number) == worker)
     }
 
     pub fn worker(&mut self, number: usize) -> &mut Worker {

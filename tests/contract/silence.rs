@@ -72,6 +72,45 @@ async fn deliveries_that_stop_unheard_are_missed_and_come_again_over_new_connect
     assert_eq!(stage.calls().len(), 4);
 }
 
+#[tokio::test]
+async fn deliveries_that_never_came_are_missed_too() {
+    let mut stage = stage().await;
+    let (filter, worker) = filtered(&stage).await;
+    filter.swallow(&[BASIC_DELIVER]);
+    let worker = worker.set("jobs.prefetch", "1").start().await;
+    stage.send_all((1..4).map(job)).await;
+    built_anew(&worker).await;
+    filter.swallow(&[]);
+    stage.outcomes(3).await;
+    worker.answers("/livez", 200).await;
+}
+
+#[tokio::test]
+async fn a_standby_that_sees_jobs_wait_takes_none_from_a_worker_that_is_busy() {
+    let stage = stage().await;
+    stage.faults(json!([{"effect": {"call": {"hang": {}}}}]));
+    let busy = stage.worker().set("pbx.timeout", "10m");
+    let _busy = busy.set("jobs.prefetch", "1").start().await;
+    stage.send_all((1..4).map(job)).await;
+    stage.called(1).await;
+    let standby = stage.worker().set("watchdog.patience", "1s").start().await;
+    built_anew(&standby).await;
+    standby.ready().await;
+    standby.answers("/livez", 200).await;
+    assert_eq!(stage.calls().len(), 1);
+    stage.jobs_ready(2).await;
+}
+
+/// Its watchdog has it build its connections anew.
+async fn built_anew(worker: &Worker) {
+    poll("connections built anew", async || {
+        let log = worker.log();
+        let anew = log.contains("building the connections to RabbitMQ anew");
+        anew.then_some(())
+    })
+    .await;
+}
+
 /// Between reply and outcome: the broker never hears of it.
 #[tokio::test]
 async fn a_worker_killed_between_reply_and_outcome_leaves_the_job_to_be_done_again_and_told_once() {

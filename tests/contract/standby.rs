@@ -79,6 +79,33 @@ async fn what_goes_back_unfinished_goes_before_what_came_later() {
     );
 }
 
+/// With less than the whole prefetch, since it held jobs when it began to consume again: nothing held, it would take the whole.
+#[tokio::test]
+async fn a_worker_that_is_back_from_an_outage_keeps_its_turn_beside_a_standby() {
+    let mut stage = stage().await;
+    stage.faults(json!([{"effect": {"call": {"status": {"code": 401}}}}]));
+    let named = |name| {
+        let worker = stage.worker().set("worker.name", name);
+        worker.set("breaker.cooldown", "100ms")
+    };
+    let first = named("first").set("jobs.prefetch", "10").start().await;
+    let job_of_7 = |action| json!({"action": action, "queue": "1", "agent": "7"});
+    stage.send_all(["remove", "pause"].map(job_of_7)).await;
+    first.answers("/readyz", 503).await;
+    stage.faults(json!([{"effect": {"latency": {"ms": 2_000}}}]));
+    first.ready().await;
+    let _second = named("second").start().await;
+    let calls = stage.pbx.calls(0);
+    let under_way = calls.last().unwrap().ended_ms.is_none();
+    assert!(under_way, "a job is still held");
+    stage.outcomes(2).await;
+    first
+        .shows("clockout_jobs_settled_total{disposition=\"ack\"} 2")
+        .await;
+    stage.faults(json!([]));
+    assert_eq!(stage.perform(job(1)).await["worker"], "first");
+}
+
 #[tokio::test]
 async fn a_drain_finishes_what_is_held_and_leaves_the_rest() {
     const JOBS: u32 = 60;

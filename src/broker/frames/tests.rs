@@ -1,3 +1,5 @@
+//! Frames are built byte by byte, and what comes of them is read as lapin reads it.
+
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use futures_util::FutureExt as _;
 use futures_util::io::AsyncReadExt as _;

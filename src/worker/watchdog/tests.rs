@@ -137,6 +137,22 @@ fn jobs_that_wait_while_rabbitmq_knows_no_consumer() {
 }
 
 #[test]
+fn a_worker_that_was_never_served_tries_anew_ever_more_rarely_and_never_dies_of_it() {
+    let mut worker = Worker::well();
+    worker.queue().ready = 3;
+    worker.quiet(1);
+    for minutes in [1, 2, 4, 8] {
+        worker.quiet(60 * minutes - 1);
+        assert_eq!(worker.second(), Some(Stall::NeverServed), "{minutes}");
+        assert_eq!(worker.hopeless(), None);
+    }
+    // Somebody takes one.
+    worker.queue().ready = 2;
+    worker.quiet(60);
+    assert_eq!(worker.second(), Some(Stall::NeverServed));
+}
+
+#[test]
 fn a_standby_may_idle_beside_one_that_works() {
     let mut worker = Worker::served();
     for ready in (100..200).rev() {

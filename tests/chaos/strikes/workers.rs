@@ -33,20 +33,23 @@ pub(super) async fn strike(
         }
         WorkerFault::Rolled => return roll(&mut stage.crew).await,
     }
-    let victim = victim(strike, &stage.crew);
+    // Those that stand by get no reply and no confirm.
+    let teller = stage.record.look().teller.clone();
+    let at_work = teller.and_then(|name| stage.crew.number(&name));
+    let anyone = usize::try_from(strike.luck).unwrap_or(usize::MAX) % stage.crew.size();
+    let victim = match fault {
+        WorkerFault::KilledAtReply | WorkerFault::KilledAtConfirm => at_work.unwrap_or(anyone),
+        WorkerFault::Killed | WorkerFault::Rolled => anyone,
+    };
     stage.crew.worker(victim).signal("KILL");
+    stage.killed = Some(victim);
     Vec::new()
 }
 
-pub(super) fn end(fault: WorkerFault, strike: &Strike, stage: &mut Stage<'_>) {
-    if fault != WorkerFault::Rolled {
-        stage.crew.replace(victim(strike, &stage.crew));
+pub(super) fn end(stage: &mut Stage<'_>) {
+    if let Some(victim) = stage.killed.take() {
+        stage.crew.replace(victim);
     }
-}
-
-/// The worker that is killed.
-fn victim(strike: &Strike, crew: &Crew) -> usize {
-    usize::try_from(strike.luck).unwrap_or(usize::MAX) % crew.size()
 }
 
 async fn roll(crew: &mut Crew) -> Vec<Broken> {
