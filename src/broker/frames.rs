@@ -101,11 +101,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
         if self.given == self.whole {
             ready!(self.poll_fill(context))?;
         }
-        let ready = self.bytes.get(self.given..self.whole).unwrap_or_default();
-        let count = ready.len().min(room.len());
-        for (place, byte) in room.iter_mut().zip(ready) {
-            *place = *byte;
-        }
+        let mut ready = self.bytes.get(self.given..self.whole).unwrap_or_default();
+        let count = io::Read::read(&mut ready, room)?;
         self.given += count;
         Poll::Ready(Ok(count))
     }
