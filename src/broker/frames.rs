@@ -13,13 +13,16 @@ use futures_util::io::{AsyncRead, AsyncWrite};
 
 use defuse::defuse;
 
-/// Method, header, body, heartbeat (AMQP 0-9-1, 4.2.3).
-const KINDS: [u8; 4] = [1, 2, 3, 8];
+/// Kinds of frames (AMQP 0-9-1, 4.2.3).
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const HEARTBEAT: u8 = 8;
 
 /// Kind (1), channel (2), size of the payload (4).
 const START: usize = 7;
 
-/// Longest frame; RabbitMQ's own bound is 128 KiB unless the operator has raised it (`frame_max`), for headers just about.
+/// Longest method or header; RabbitMQ's own bound is 128 KiB unless the operator has raised it (`frame_max`), just about.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
 
 /// Read at once.
@@ -33,7 +36,9 @@ pub struct Frames<S> {
     /// How many of them are handed on.
     given: usize,
     /// How many of them may be.
-    whole: usize,
+    ready: usize,
+    /// How many that have not come yet may be, too, as they come: so a large body on a slow line is a sign of life.
+    passing: usize,
 }
 
 impl<S> Frames<S> {
@@ -43,35 +48,51 @@ impl<S> Frames<S> {
             stream,
             bytes: Vec::new(),
             given: 0,
-            whole: 0,
+            ready: 0,
+            passing: 0,
         }
     }
 
-    /// Defuses the frames that are complete by now.
-    fn take_whole(&mut self) -> io::Result<()> {
-        while let Some(rest) = self.bytes.get_mut(self.whole..)
-            && let Some(length) = length(rest)
-        {
-            if length > FRAME_MAX {
-                return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
+    /// Defuses what is complete by now.
+    fn sift(&mut self) -> io::Result<()> {
+        while let Some(kind) = self.bytes.get(self.ready).copied() {
+            let rest = self.bytes.get_mut(self.ready..).unwrap_or_default();
+            if self.passing > 0 {
+                let passed = rest.len().min(self.passing);
+                self.passing -= passed;
+                self.ready += passed;
+                continue;
             }
-            let Some(frame) = rest.get_mut(..length) else {
+            let Some(length) = length(rest) else {
                 break;
             };
-            defuse(frame);
-            self.whole += length;
+            match kind {
+                METHOD | HEADER if length > FRAME_MAX => {
+                    return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
+                }
+                METHOD | HEADER => {
+                    let Some(frame) = rest.get_mut(..length) else {
+                        break;
+                    };
+                    defuse(frame);
+                    self.ready += length;
+                }
+                BODY | HEARTBEAT => self.passing = length,
+                // No frame, as of a server that speaks another protocol: lapin's to refuse.
+                _ => self.passing = usize::MAX,
+            }
         }
         Ok(())
     }
 }
 
 impl<S: AsyncRead + Unpin> Frames<S> {
-    /// Reads until there is a whole frame, or the stream ends.
+    /// Reads until there is something to hand on, or the stream ends.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.bytes.drain(..self.given);
-        self.whole -= self.given;
+        self.ready -= self.given;
         self.given = 0;
-        while self.whole == 0 {
+        while self.ready == 0 {
             let filled = self.bytes.len();
             self.bytes.resize(filled + CHUNK, 0);
             let room = self.bytes.get_mut(filled..).unwrap_or_default();
@@ -83,10 +104,10 @@ impl<S: AsyncRead + Unpin> Frames<S> {
             self.bytes.truncate(filled + count);
             if ready!(read)? == 0 {
                 // What is left is no frame, and lapin's to judge.
-                self.whole = filled;
+                self.ready = filled;
                 break;
             }
-            self.take_whole()?;
+            self.sift()?;
         }
         Poll::Ready(Ok(()))
     }
@@ -98,10 +119,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
         context: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.given == self.whole {
+        if self.given == self.ready {
             ready!(self.poll_fill(context))?;
         }
-        let mut ready = self.bytes.get(self.given..self.whole).unwrap_or_default();
+        let mut ready = self.bytes.get(self.given..self.ready).unwrap_or_default();
         let count = io::Read::read(&mut ready, room)?;
         self.given += count;
         Poll::Ready(Ok(count))
@@ -134,13 +155,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
     }
 }
 
-/// From the frame's start to its end, once that much is known. What is no frame, as of a server that speaks another protocol,
-/// has no end: it goes on as it comes, for lapin to refuse.
-fn length(bytes: &[u8]) -> Option<usize> {
-    if !KINDS.contains(bytes.first()?) {
-        return Some(bytes.len());
-    }
-    let [_, _, _, a, b, c, d] = *bytes.first_chunk::<START>()?;
+/// From the frame's start to its end, once that much is known.
+fn length(frame: &[u8]) -> Option<usize> {
+    let [_, _, _, a, b, c, d] = *frame.first_chunk::<START>()?;
     let payload = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     Some(payload.saturating_add(START + 1))
 }

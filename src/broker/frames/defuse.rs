@@ -6,13 +6,14 @@ const LEVELS_MAX: usize = 32;
 /// Stands for each byte that is no text: the character SUBSTITUTE, which no id or name may hold.
 const SUBSTITUTE: u8 = 0x1a;
 
-const METHOD: u8 = 1;
-const HEADER: u8 = 2;
-
 /// Class and method of what brings a producer's routing key.
 const RETURN: [u8; 4] = [0, 60, 0, 50];
 const DELIVER: [u8; 4] = [0, 60, 0, 60];
 const GET_OK: [u8; 4] = [0, 60, 0, 71];
+
+/// The same of what brings RabbitMQ's own words, which end at 255 bytes, be it within a letter.
+const CONNECTION_CLOSE: [u8; 4] = [0, 10, 0, 50];
+const CHANNEL_CLOSE: [u8; 4] = [0, 20, 0, 40];
 
 /// Of a content header's payload, before the flags: class, weight, size of the body.
 const BEFORE_FLAGS: usize = 12;
@@ -51,8 +52,8 @@ pub(super) fn defuse(frame: &mut [u8]) {
         at: super::START,
     };
     let _whole = match kind {
-        Some(METHOD) => reader.method(),
-        Some(HEADER) => reader.header(),
+        Some(super::METHOD) => reader.method(),
+        Some(super::HEADER) => reader.header(),
         _ => None,
     };
 }
@@ -75,6 +76,10 @@ impl Reader<'_> {
                 self.short()?;
             }
             GET_OK => self.bytes(8 + 1)?,
+            CONNECTION_CLOSE | CHANNEL_CLOSE => {
+                self.bytes(2)?;
+                return self.short();
+            }
             _ => return Some(()),
         }
         self.short()?;

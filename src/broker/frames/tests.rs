@@ -145,6 +145,26 @@ fn what_is_no_text_in_a_routing_key_is_substituted() {
 }
 
 #[test]
+fn words_of_rabbitmq_that_end_within_a_letter_are_substituted() {
+    for class_and_method in [b"\0\x0a\0\x32", b"\0\x14\0\x28"] {
+        let payload = [class_and_method, &b"\x01\x40\x03ab\xc3\0\x3c\0\x28"[..]].concat();
+        let frame = read(&frame(1, &payload), 1000).unwrap();
+        let said = format!("{:?}", parse_frame(&frame[..]).unwrap());
+        assert!(said.contains("ab\\u{1a}"), "{said}");
+    }
+}
+
+#[test]
+fn a_body_is_handed_on_as_it_comes() {
+    let endless = [&[3, 0, 1, 0xff, 0, 0, 0], &[b'{'; 64][..]].concat();
+    assert_eq!(read(&endless, 10).unwrap(), endless);
+    let mut frames = Frames::new(Peer(&endless, 10));
+    let mut room = [0; 100];
+    let read = frames.read(&mut room).now_or_never().unwrap();
+    assert_eq!(read.unwrap(), 10);
+}
+
+#[test]
 fn what_is_no_frame_is_left_to_lapin() {
     let whole = header(0x2000, &nested(40));
     let broken_off = header(0x2000, b"\0\0\x10\0\x01h");
