@@ -37,7 +37,7 @@ use crate::wire::{Incoming, job};
 use answers::Answers;
 pub use clock::Clock;
 use outbox::{Note, Outbox};
-use watchdog::{Vitals, Watchdog};
+use watchdog::{Stall, Vitals, Watchdog};
 
 /// How often the loop goes round at least, and the counts per PBX queue are published.
 const BEAT: Duration = Duration::from_secs(1);
@@ -427,7 +427,7 @@ impl Worker {
     }
 
     fn end_grace(&mut self) {
-        let held = self.parts.engine.snapshot().held;
+        let held = self.parts.engine.snapshot().held + self.backlog.len();
         warn!(
             held,
             "the grace period is over, and what is held goes back to RabbitMQ; jobs: {held}"
@@ -466,7 +466,12 @@ impl Worker {
             .health
             .stalled(hopeless.map(|stall| stall.to_string()));
         if let Some(stall) = stalled {
-            error!("{stall}: building the connections to RabbitMQ anew");
+            let what = "building the connections to RabbitMQ anew";
+            if stall == Stall::NeverServed {
+                warn!("{stall}: {what}");
+            } else {
+                error!("{stall}: {what}");
+            }
             self.parts.broker.rebuild(self.epoch);
             if let Some(epoch) = self.epoch {
                 self.lost(epoch, &stall.to_string());

@@ -1,5 +1,5 @@
-//! What RabbitMQ sends, however it comes in pieces: as long as before once it is defused, and lapin's parser, which reads by
-//! recursion, takes what is left of any nesting.
+//! What RabbitMQ sends, however it comes in pieces: never longer once it is defused, and lapin's parser, which reads by recursion,
+//! takes what is left of any nesting.
 #![no_main]
 
 use std::io;
@@ -26,7 +26,7 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let mut frames = Frames::new(Node { says: &says, piece });
     let mut defused = Vec::new();
     if block_on(frames.read_to_end(&mut defused)).is_ok() {
-        assert_eq!(defused.len(), says.len());
+        assert!(defused.len() <= says.len());
         let mut rest = &defused[..];
         while let Ok((after, frame)) = parse_frame(rest) {
             drop(frame);

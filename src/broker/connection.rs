@@ -174,7 +174,7 @@ impl Connector {
                 Some(tls) => stream.into_rustls(tls, host).await?,
                 None => stream,
             };
-            lapin::Result::Ok(greeting::read(stream).await?)
+            lapin::Result::Ok(greeting::read(Frames::new(stream)).await?)
         };
         timeout(HANDSHAKE_TIMEOUT, ask).await.ok()?.ok()?
     }

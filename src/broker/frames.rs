@@ -6,24 +6,33 @@
 mod defuse;
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::io::{AsyncRead, AsyncWrite};
 
-use defuse::defuse;
+use defuse::{Found, defuse};
 
 /// Kinds of frames (AMQP 0-9-1, 4.2.3).
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
+const KINDS: [u8; 4] = [METHOD, HEADER, BODY, HEARTBEAT];
 
 /// Kind (1), channel (2), size of the payload (4).
 const START: usize = 7;
 
-/// Longest method or header; RabbitMQ's own bound is 128 KiB unless the operator has raised it (`frame_max`), just about.
+/// Of the size of a payload, a table or an array.
+const SIZE: usize = 4;
+
+/// Longest method or header that is waited for. RabbitMQ's own bound is `frame_max`, 128 KiB unless the operator has changed it.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest header that keeps its table: whatever RabbitMQ adds when it delivers again, and we to a dead letter, has to fit into
+/// `frame_max`, too, beyond which lapin and RabbitMQ end the connection.
+const HEADER_MAX: usize = 64 * 1024;
 
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
@@ -39,6 +48,8 @@ pub struct Frames<S> {
     ready: usize,
     /// How many that have not come yet may be, too, as they come: so a large body on a slow line is a sign of life.
     passing: usize,
+    /// [`HEADER_MAX`], or less where RabbitMQ has a small `frame_max`.
+    header_max: usize,
 }
 
 impl<S> Frames<S> {
@@ -50,6 +61,7 @@ impl<S> Frames<S> {
             given: 0,
             ready: 0,
             passing: 0,
+            header_max: HEADER_MAX,
         }
     }
 
@@ -63,26 +75,54 @@ impl<S> Frames<S> {
                 self.ready += passed;
                 continue;
             }
+            if !KINDS.contains(&kind) {
+                // As of a server that speaks another protocol: lapin's to refuse.
+                self.passing = usize::MAX;
+                continue;
+            }
             let Some(length) = length(rest) else {
                 break;
             };
-            match kind {
-                METHOD | HEADER if length > FRAME_MAX => {
-                    return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
-                }
-                METHOD | HEADER => {
-                    let Some(frame) = rest.get_mut(..length) else {
-                        break;
-                    };
-                    defuse(frame);
-                    self.ready += length;
-                }
-                BODY | HEARTBEAT => self.passing = length,
-                // No frame, as of a server that speaks another protocol: lapin's to refuse.
-                _ => self.passing = usize::MAX,
+            if kind == BODY || kind == HEARTBEAT {
+                self.passing = length;
+                continue;
             }
+            if length > FRAME_MAX {
+                return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
+            }
+            let Some(frame) = rest.get_mut(..length) else {
+                break;
+            };
+            let dropped = match defuse(frame) {
+                Some(Found::FrameMax(most)) => {
+                    self.header_max = HEADER_MAX.min(most / 2);
+                    0
+                }
+                Some(Found::Headers(table)) if length > self.header_max => {
+                    self.drop_headers(table, length)
+                }
+                Some(Found::Headers(_)) | None => 0,
+            };
+            self.ready += length - dropped;
         }
         Ok(())
+    }
+
+    /// Empties the table at this place of the next frame, which is so long; by how much it is shorter then.
+    fn drop_headers(&mut self, table: Range<usize>, length: usize) -> usize {
+        let frame = self.ready;
+        let dropped = table.len();
+        self.bytes.drain(frame + table.start..frame + table.end);
+        self.set_size(frame + table.start - SIZE, 0);
+        self.set_size(frame + START - SIZE, length - START - 1 - dropped);
+        dropped
+    }
+
+    fn set_size(&mut self, at: usize, size: usize) {
+        let size = u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes();
+        if let Some(place) = self.bytes.get_mut(at..at + SIZE) {
+            place.copy_from_slice(&size);
+        }
     }
 }
 

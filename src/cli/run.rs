@@ -75,7 +75,7 @@ pub(super) async fn work(
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new(clock.started()));
     let ended = CancellationToken::new();
-    // Threads that run beside the worker would outlive an error on the way, and the process with them.
+    // What runs beside the worker ends with it, also where an error ends it.
     let end = ended.clone().drop_guard();
     let encoder = encoder(&settings, run);
     let exporting = traces::start(&settings, &encoder, &metrics, [&ended, &stop.now])?;

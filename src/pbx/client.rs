@@ -68,7 +68,8 @@ pub enum Unusable {
     Tls(Arc<str>),
 }
 
-/// Longest reply body that is read, in bytes; 500 items take about 50 KiB. Of the smallest values JSON has, it makes some 100 MB.
+/// Longest reply body that is read, in bytes; 500 items take about 50 KiB. Full of the smallest objects, it takes some 100 MB
+/// while it is read.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 const NO_REPLY: &str = "no reply in time";
@@ -268,13 +269,13 @@ fn headers(http: &reqwest::Client, url: Url, settings: &Settings) -> Result<Head
 }
 
 /// The credentials, in every form in which the PBX gets them.
-fn secrets(settings: &Settings) -> Arc<[SecretString]> {
+fn secrets(settings: &Settings) -> impl Iterator<Item = SecretString> {
     let basic = settings.basic.iter().flat_map(|basic| {
         let password = basic.password.expose_secret();
         let header = BASE64_STANDARD.encode(format!("{}:{password}", basic.username));
         [header.into(), basic.password.clone()]
     });
-    settings.api_key.iter().cloned().chain(basic).collect()
+    settings.api_key.iter().cloned().chain(basic)
 }
 
 /// The whole body, or why it is not to be had.

@@ -3,6 +3,7 @@
 //! A table and not code, because the vendor publishes no failure texts: an operator who meets another wording adds it.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -47,6 +48,8 @@ pub struct Texts {
 /// Stands for a secret that the PBX has repeated.
 const HIDDEN: &str = "[hidden]";
 
+const HIDDEN_BYTES_MIN: usize = 4;
+
 impl Texts {
     pub fn new(settings: &Settings) -> Self {
         let patterns =
@@ -60,24 +63,32 @@ impl Texts {
         }
     }
 
-    /// Passes none of these on, whatever text they are in.
+    /// Passes none of these on, whatever text they are in; but what is shorter than 4 bytes is in any text.
     #[must_use]
-    pub fn hiding(self, secrets: Arc<[SecretString]>) -> Self {
-        let hidden = secrets;
+    pub fn hiding(self, secrets: impl IntoIterator<Item = SecretString>) -> Self {
+        let length = |secret: &SecretString| secret.expose_secret().len();
+        let mut secrets = Vec::from_iter(secrets);
+        secrets.retain(|secret| length(secret) >= HIDDEN_BYTES_MIN);
+        // Of one that is a part of another nothing is left to show.
+        secrets.sort_by_key(|secret| Reverse(length(secret)));
+        let hidden = secrets.into();
         Self { hidden, ..self }
     }
 
     /// Another table, which hides the same.
     pub fn change(&mut self, settings: &Settings) {
         let hidden = Arc::clone(&self.hidden);
-        *self = Self::new(settings).hiding(hidden);
+        *self = Self {
+            hidden,
+            ..Self::new(settings)
+        };
     }
 
     /// A text of the PBX fit for outcomes and logs: one line, nothing unprintable, no secret, bounded. `None` if nothing is left.
     pub(super) fn legible(&self, text: &str) -> Option<Arc<str>> {
         let mut text = Cow::Borrowed(text);
         for secret in self.hidden.iter().map(ExposeSecret::expose_secret) {
-            if !secret.is_empty() && text.contains(secret) {
+            if text.contains(secret) {
                 text = text.replace(secret, HIDDEN).into();
             }
         }
@@ -187,11 +198,11 @@ mod tests {
 
     #[test]
     fn a_secret_that_the_pbx_repeats_is_hidden_also_where_the_table_has_changed() {
-        let secrets = ["hush", ""].map(|text| text.to_owned().into());
-        let mut texts = defaults().hiding(Arc::new(secrets));
+        let secrets = ["hush", "hush-hush", "is", ""].map(SecretString::from);
+        let mut texts = defaults().hiding(secrets);
         for _ in 0..2 {
-            let said = texts.legible("ApiKey hush is invalid: hush");
-            let shown = "ApiKey [hidden] is invalid: [hidden]";
+            let said = texts.legible("ApiKey hush is not hush-hush");
+            let shown = "ApiKey [hidden] is not [hidden]";
             assert_eq!(said.as_deref(), Some(shown));
             texts.change(&Settings::default());
         }

@@ -2,8 +2,9 @@
 //! process is to count as dead.
 //!
 //! Pure: it looks at what the worker shows it, once a beat, with the time as an argument. It never takes for a stall
-//! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm, a standby's idleness. A refusal is an answer:
+//! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm. A refusal is an answer:
 //! another node may give another, so there are rebuilds for it, but ever more rarely, and the process never counts as dead for it.
+//! So there are where no job has ever come: that may be a standby's idleness.
 
 use std::time::Duration;
 
@@ -141,8 +142,8 @@ impl Watchdog {
         stalled
     }
 
-    /// A worker that nothing has come to may be a standby, or cut off since its start. Only a standby loses nothing by a rebuild,
-    /// and it gains nothing either, so the next waits twice as long, and the process never counts as dead for it.
+    /// A worker that nothing has come to, from any shard, may be a standby, or cut off since its start. A standby loses nothing by
+    /// a rebuild and gains nothing.
     fn look_for_service(&mut self, now: Duration) -> bool {
         self.served |= self.queues.iter().any(|queue| queue.delivered > 0);
         let owed = !self.served && self.queues.iter().any(|queue| queue.waits);

@@ -92,7 +92,7 @@ async fn a_worker_that_is_back_from_an_outage_keeps_its_turn_beside_a_standby() 
     let job_of_7 = |action| json!({"action": action, "queue": "1", "agent": "7"});
     stage.send_all(["remove", "pause"].map(job_of_7)).await;
     first.answers("/readyz", 503).await;
-    stage.faults(json!([{"effect": {"latency": {"ms": 2_000}}}]));
+    stage.faults(json!([{"effect": {"latency": {"ms": 4_000}}}]));
     first.ready().await;
     let _second = named("second").start().await;
     let calls = stage.pbx.calls(0);

@@ -1,5 +1,7 @@
 //! Pure: changes what has to be changed within a frame, and never its length.
 
+use std::ops::Range;
+
 /// Deepest that a table or array may lie within others; `x-death`, RabbitMQ's own, has three levels.
 const LEVELS_MAX: usize = 32;
 
@@ -10,6 +12,10 @@ const SUBSTITUTE: u8 = 0x1a;
 const RETURN: [u8; 4] = [0, 60, 0, 50];
 const DELIVER: [u8; 4] = [0, 60, 0, 60];
 const GET_OK: [u8; 4] = [0, 60, 0, 71];
+
+/// The same of RabbitMQ's greeting, which has a table, and of its bounds.
+const CONNECTION_START: [u8; 4] = [0, 10, 0, 10];
+const CONNECTION_TUNE: [u8; 4] = [0, 10, 0, 30];
 
 /// The same of what brings RabbitMQ's own words, which end at 255 bytes, be it within a letter.
 const CONNECTION_CLOSE: [u8; 4] = [0, 10, 0, 50];
@@ -43,25 +49,37 @@ enum Property {
     Bytes(usize),
 }
 
+/// What a frame has that concerns its reader.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Where the message's headers are, without their size.
+    Headers(Range<usize>),
+    /// The longest frame that RabbitMQ takes, in bytes.
+    FrameMax(usize),
+}
+
 /// Makes a whole frame, from its kind to its end, harmless: a table or array that lies too deep becomes bytes, and what is
-/// no UTF-8 in a short string is substituted. A frame that breaks off within is left as it is from there on: lapin refuses it.
-pub(super) fn defuse(frame: &mut [u8]) {
+/// no UTF-8 in a short string is substituted. Where the frame is not as it should be that ends, and lapin refuses it.
+pub(super) fn defuse(frame: &mut [u8]) -> Option<Found> {
     let kind = frame.first().copied();
     let mut reader = Reader {
         frame,
         at: super::START,
+        found: None,
     };
-    let _whole = match kind {
+    let _sound = match kind {
         Some(super::METHOD) => reader.method(),
         Some(super::HEADER) => reader.header(),
         _ => None,
     };
+    reader.found
 }
 
 /// Every method is `None` if the frame breaks off.
 struct Reader<'f> {
     frame: &'f mut [u8],
     at: usize,
+    found: Option<Found>,
 }
 
 impl Reader<'_> {
@@ -76,6 +94,17 @@ impl Reader<'_> {
                 self.short()?;
             }
             GET_OK => self.bytes(8 + 1)?,
+            CONNECTION_START => {
+                self.bytes(2)?;
+                return self.table();
+            }
+            CONNECTION_TUNE => {
+                self.bytes(2)?;
+                let most = usize::try_from(u32::from_be_bytes(self.array()?)).ok()?;
+                // 0 means no bound.
+                self.found = (most > 0).then_some(Found::FrameMax(most));
+                return Some(());
+            }
             CONNECTION_CLOSE | CHANNEL_CLOSE => {
                 self.bytes(2)?;
                 return self.short();
@@ -95,7 +124,11 @@ impl Reader<'_> {
             }
             match property {
                 Property::Short => self.short()?,
-                Property::Table => self.table()?,
+                Property::Table => {
+                    let start = self.at + super::SIZE;
+                    self.table()?;
+                    self.found = Some(Found::Headers(start..self.at));
+                }
                 Property::Bytes(count) => self.bytes(count)?,
             }
         }
@@ -136,7 +169,8 @@ impl Reader<'_> {
     fn end(&mut self) -> Option<usize> {
         let size = usize::try_from(u32::from_be_bytes(self.array()?)).ok()?;
         let end = self.at.checked_add(size)?;
-        (end <= self.frame.len()).then_some(end)
+        // The last byte is the frame's own end.
+        (end < self.frame.len()).then_some(end)
     }
 
     fn short(&mut self) -> Option<()> {

@@ -1,7 +1,6 @@
 //! Frames are built byte by byte, and what comes of them is read as lapin reads it.
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
-use futures_util::FutureExt as _;
 use futures_util::io::AsyncReadExt as _;
 use lapin::protocol::AMQPClass;
 use lapin::protocol::basic::AMQPMethod;
@@ -9,27 +8,43 @@ use lapin::types::AMQPValue;
 
 use super::*;
 
-/// Says all of it, at most so much at once.
-struct Peer<'b>(&'b [u8], usize);
+/// Says all of it, at most so much at once, and has nothing to say every other time.
+struct Peer<'b> {
+    says: &'b [u8],
+    at_once: usize,
+    rests: bool,
+}
 
 impl AsyncRead for Peer<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let count = self.0.len().min(self.1).min(room.len());
-        let (now, later) = self.0.split_at(count);
+        self.rests = !self.rests;
+        if self.rests {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let count = self.says.len().min(self.at_once).min(room.len());
+        let (now, later) = self.says.split_at(count);
         room[..count].copy_from_slice(now);
-        self.0 = later;
+        self.says = later;
         Poll::Ready(Ok(count))
     }
 }
 
-fn read(bytes: &[u8], at_once: usize) -> io::Result<Vec<u8>> {
+fn frames(says: &[u8], at_once: usize) -> Frames<Peer<'_>> {
+    Frames::new(Peer {
+        says,
+        at_once,
+        rests: false,
+    })
+}
+
+async fn read(bytes: &[u8], at_once: usize) -> io::Result<Vec<u8>> {
     let mut defused = Vec::new();
-    let mut frames = Frames::new(Peer(bytes, at_once));
-    let read = frames.read_to_end(&mut defused).now_or_never().unwrap();
+    let read = frames(bytes, at_once).read_to_end(&mut defused).await;
     read.map(|_| defused)
 }
 
@@ -67,8 +82,8 @@ fn levels(value: &AMQPValue) -> usize {
     value.as_array().map_or(0, |array| 1 + inner(array))
 }
 
-#[test]
-fn what_is_sound_comes_through_as_it_is_however_it_comes() {
+#[tokio::test]
+async fn what_is_sound_comes_through_as_it_is_however_it_comes() {
     let table = b"\0\0\0\x15\x01at\x01\x02\xc3\xa4S\0\0\0\x02\xff\xfe\x01bF\0\0\0\0";
     let deliver = b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x05\0\x01e\x02\xc3\xa4";
     let frames = [
@@ -79,21 +94,21 @@ fn what_is_sound_comes_through_as_it_is_however_it_comes() {
     ];
     let stream = frames.concat();
     for at_once in [1, 7, 8, 50, 10_000] {
-        assert_eq!(read(&stream, at_once).unwrap(), stream, "{at_once}");
+        assert_eq!(read(&stream, at_once).await.unwrap(), stream, "{at_once}");
     }
 }
 
-#[test]
-fn what_lies_too_deep_becomes_bytes() {
-    for (deep, left) in [(1, 1), (31, 31), (32, 31), (26_000, 31)] {
-        let frame = read(&header(0x2000, &nested(deep)), 1000).unwrap();
+#[tokio::test]
+async fn what_lies_too_deep_becomes_bytes() {
+    for (deep, left) in [(1, 1), (31, 31), (32, 31), (10_000, 31)] {
+        let frame = read(&header(0x2000, &nested(deep)), 1000).await.unwrap();
         let headers = properties(&frame).headers().clone().unwrap();
         assert_eq!(levels(&headers.inner()["h"]), left, "{deep}");
     }
 }
 
-#[test]
-fn what_is_no_text_in_a_property_is_substituted() {
+#[tokio::test]
+async fn what_is_no_text_in_a_property_is_substituted() {
     let all = 0xfffc;
     let short = b"\x03a\xffb";
     let table = b"\0\0\0\x05\x03\xffk\xc3V";
@@ -104,7 +119,7 @@ fn what_is_no_text_in_a_property_is_substituted() {
         all,
         &[before.concat(), amid.concat(), after.concat()].concat(),
     );
-    let properties = properties(&read(&frame, 1000).unwrap());
+    let properties = properties(&read(&frame, 1000).await.unwrap());
     let text = Some("a\u{1a}b".into());
     assert_eq!(*properties.content_type(), text);
     assert_eq!(*properties.content_encoding(), text);
@@ -121,13 +136,13 @@ fn what_is_no_text_in_a_property_is_substituted() {
     assert_eq!(headers.inner()["\u{1a}k\u{1a}"], AMQPValue::Void);
 }
 
-#[test]
-fn what_is_no_text_in_a_routing_key_is_substituted() {
+#[tokio::test]
+async fn what_is_no_text_in_a_routing_key_is_substituted() {
     let deliver = b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x05\0\x01e\x03M\xfcl";
     let get_ok = b"\0\x3c\0\x47\0\0\0\0\0\0\0\x05\0\x01e\x03M\xfcl\0\0\0\0";
     let returned = b"\0\x3c\0\x32\x01\x38\x01n\x01e\x03M\xfcl";
     for payload in [&deliver[..], get_ok, returned] {
-        let frame = read(&frame(1, payload), 1000).unwrap();
+        let frame = read(&frame(1, payload), 1000).await.unwrap();
         let key = match parse_frame(&frame[..]) {
             Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(AMQPMethod::Deliver(it))))) => {
                 it.routing_key
@@ -144,28 +159,77 @@ fn what_is_no_text_in_a_routing_key_is_substituted() {
     }
 }
 
-#[test]
-fn words_of_rabbitmq_that_end_within_a_letter_are_substituted() {
+#[tokio::test]
+async fn words_of_rabbitmq_that_end_within_a_letter_are_substituted() {
     for class_and_method in [b"\0\x0a\0\x32", b"\0\x14\0\x28"] {
         let payload = [class_and_method, &b"\x01\x40\x03ab\xc3\0\x3c\0\x28"[..]].concat();
-        let frame = read(&frame(1, &payload), 1000).unwrap();
+        let frame = read(&frame(1, &payload), 1000).await.unwrap();
         let said = format!("{:?}", parse_frame(&frame[..]).unwrap());
         assert!(said.contains("ab\\u{1a}"), "{said}");
     }
 }
 
-#[test]
-fn a_body_is_handed_on_as_it_comes() {
+#[tokio::test]
+async fn a_body_is_handed_on_as_it_comes() {
     let endless = [&[3, 0, 1, 0xff, 0, 0, 0], &[b'{'; 64][..]].concat();
-    assert_eq!(read(&endless, 10).unwrap(), endless);
-    let mut frames = Frames::new(Peer(&endless, 10));
+    assert_eq!(read(&endless, 10).await.unwrap(), endless);
     let mut room = [0; 100];
-    let read = frames.read(&mut room).now_or_never().unwrap();
-    assert_eq!(read.unwrap(), 10);
+    let count = frames(&endless, 10).read(&mut room).await.unwrap();
+    assert_eq!(count, 10);
 }
 
-#[test]
-fn what_is_no_frame_is_left_to_lapin() {
+#[tokio::test]
+async fn headers_that_leave_no_room_in_a_frame_are_dropped() {
+    let long = |bytes: usize| {
+        let text = vec![b'x'; bytes];
+        let (inner, size) = (bytes + 4, bytes + 7);
+        let size = u32::try_from(size).unwrap().to_be_bytes();
+        let inner = u32::try_from(inner - 4).unwrap().to_be_bytes();
+        let table = [&size[..], b"\x01hS", &inner, &text].concat();
+        header(0x2080, &[&table[..], b"\x02id"].concat())
+    };
+    let tune = |most: u32| {
+        let most = most.to_be_bytes();
+        frame(
+            1,
+            &[&b"\0\x0a\0\x1e\x07\xff"[..], &most, b"\0\x3c"].concat(),
+        )
+    };
+    for (most, bytes, kept) in [
+        (131_072, 65_000, true),
+        (131_072, 65_536, false),
+        (0, 65_000, true),
+        (0, 65_536, false),
+        (8_192, 4_000, true),
+        (8_192, 4_096, false),
+    ] {
+        let (tune, long) = (tune(most), long(bytes));
+        let said = read(&[&tune[..], &long, &frame(3, b"{}")].concat(), 1000).await;
+        let said = said.unwrap();
+        let (Ok((rest, _)), Ok(_)) = (parse_frame(&said[..]), parse_frame(&said[tune.len()..]))
+        else {
+            panic!("{said:?}");
+        };
+        let (header, body) = rest.split_at(rest.len() - frame(3, b"{}").len());
+        assert_eq!(body, frame(3, b"{}"));
+        let properties = properties(header);
+        assert_eq!(*properties.message_id(), Some("id".into()), "{bytes}");
+        let headers = properties.headers().clone().unwrap();
+        assert_eq!(!headers.inner().is_empty(), kept, "{bytes} of {most}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_amqp_is_not_waited_for() {
+    for greeting in [&b"+OK\r\n"[..], b"H"] {
+        let mut room = [0; 100];
+        let count = frames(greeting, 100).read(&mut room).await.unwrap();
+        assert_eq!(count, greeting.len());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_frame_is_left_to_lapin() {
     let whole = header(0x2000, &nested(40));
     let broken_off = header(0x2000, b"\0\0\x10\0\x01h");
     let unknown_kind = header(0x2000, b"\0\0\0\x04\x01h?\0");
@@ -175,12 +239,12 @@ fn what_is_no_frame_is_left_to_lapin() {
         &broken_off,
         &unknown_kind,
     ] {
-        assert_eq!(read(bytes, 1000).unwrap(), bytes);
+        assert_eq!(read(bytes, 1000).await.unwrap(), bytes);
     }
 }
 
-#[test]
-fn a_frame_that_never_ends_is_not_waited_for() {
+#[tokio::test]
+async fn a_frame_that_never_ends_is_not_waited_for() {
     let endless = [&[2, 0, 1, 0xff, 0, 0, 0], &[0; 64][..]].concat();
-    assert!(read(&endless, 1000).is_err());
+    assert!(read(&endless, 1000).await.is_err());
 }

@@ -34,10 +34,31 @@ fn nested(levels: u32) -> Vec<u8> {
 async fn a_header_that_nests_as_deep_as_a_frame_allows_stops_nothing() {
     let mut stage = stage().await;
     let _worker = stage.worker().start().await;
-    for levels in [1, 100, 26_000] {
+    for levels in [1, 100, 10_000, 26_000] {
         let outcome = perform(&mut stage, b"1", &nested(levels), &job()).await;
         assert_eq!(outcome["code"], "applied", "{levels}: {outcome}");
     }
+}
+
+/// With them the frame is as long as RabbitMQ takes one, and has no room for what is added to it later.
+fn long() -> Vec<u8> {
+    let start = 14 + 4;
+    let size = 131_072 - start;
+    let text = size - 2 - 5;
+    let [size, length] = [size, text].map(|size: u32| size.to_be_bytes());
+    let text = vec![b'x'; text as usize];
+    [&HEADERS[..], &size, b"\x01hS", &length, &text].concat()
+}
+
+#[tokio::test]
+async fn headers_as_long_as_a_frame_allows_stop_nothing_and_keep_no_job_from_the_dead_queue() {
+    let mut stage = stage().await;
+    let _worker = stage.worker().start().await;
+    let sound = perform(&mut stage, b"1", &long(), &job()).await;
+    assert_eq!(sound["code"], "applied", "{sound}");
+    let bad = perform(&mut stage, b"1", &long(), &json!({})).await;
+    assert_eq!(bad["code"], "missing_field", "{bad}");
+    stage.dead.next().await;
 }
 
 #[tokio::test]

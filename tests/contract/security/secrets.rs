@@ -154,14 +154,19 @@ async fn all_goes_wrong(format: &str) {
     let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
     let said = format!("{API_KEY}, {PASSWORD} or {basic} is wrong");
     let refusal = json!({"success": 0, "message": said}).to_string();
-    for effect in [
-        json!({"call": {"status": {"code": 401, "body": refusal}}}),
-        json!({"item": {"fail": {"text": said}}}),
+    for (times, effect) in [
+        (
+            1,
+            json!({"call": {"status": {"code": 401, "body": refusal}}}),
+        ),
+        (6, json!({"item": {"fail": {"text": said}}})),
     ] {
-        stage.faults(json!([{"times": 1, "effect": effect}]));
+        stage.faults(json!([{"times": times, "effect": effect}]));
         let outcome = stage.perform(job.clone()).await;
         check("an outcome", &outcome.to_string());
     }
+    let letter = format!("{:?}", stage.dead.next().await);
+    check("a dead letter", &letter);
     let told = worker.get("/status").await.unwrap().body;
     assert!(told.contains("[hidden], [hidden] or [hidden] is wrong"));
     node.close_all_connections();
