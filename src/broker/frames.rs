@@ -37,7 +37,7 @@ const HEADER_MAX: usize = 64 * 1024;
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// A stream whose frames are [`defuse`]d.
+/// A stream whose frames are [`defuse()`]d.
 #[derive(Debug)]
 pub struct Frames<S> {
     stream: S,

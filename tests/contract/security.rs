@@ -10,14 +10,20 @@ mod secrets;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::support::otlp::Collector;
 use crate::support::{json_message, stage};
 
 #[tokio::test]
-async fn no_proxy_of_the_environment_gets_a_call_or_its_credentials() {
+async fn no_proxy_of_the_environment_gets_a_call_a_trace_or_their_credentials() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     let mut stage = stage().await;
-    let mut worker = stage.worker().set("pbx.api_key", "hush");
+    let collector = Collector::start().await;
+    let mut worker = stage
+        .worker()
+        .set("pbx.api_key", "hush")
+        .set("traces.endpoint", &collector.url)
+        .set("traces.headers", "authorization: Bearer hush");
     for name in [
         "http_proxy",
         "HTTP_PROXY",
@@ -31,6 +37,7 @@ async fn no_proxy_of_the_environment_gets_a_call_or_its_credentials() {
     let _worker = worker.start().await;
     let job = json!({"action": "pause", "queue": "1", "agent": "1"});
     assert_eq!(stage.perform(job).await["code"], "applied");
+    collector.spans("a span", |spans| !spans.is_empty()).await;
     let visitors = async {
         tokio::select! {
             biased;
