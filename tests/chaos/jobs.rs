@@ -144,6 +144,13 @@ pub fn number(seed: u64, id: &str) -> Option<usize> {
         .ok()
 }
 
+/// The number of the job with this body, be it a valid one or not.
+pub fn number_in(seed: u64, body: &[u8]) -> Option<usize> {
+    let text = str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once(r#""job_id":""#)?;
+    number(seed, rest.split('"').next()?)
+}
+
 /// The message of a job that is published now; the same bytes whenever it is published again.
 pub fn body(job: &Job, id: &str) -> Vec<u8> {
     if let Kind::Bad(code) = job.kind {

@@ -44,6 +44,7 @@ mod strikes;
 #[allow(dead_code, unused_imports, reason = "it serves other tests too")]
 #[path = "../support/mod.rs"]
 mod support;
+mod tap;
 mod world;
 
 use std::cell::RefCell;
@@ -242,4 +243,35 @@ fn the_hand_overs_of_make_test_are_among_three_workers_and_judged() {
     assert!(!struck.iter().any(|fault| schedule.breaks_order(**fault)));
     assert!(struck.into_iter().eq(of_workers));
     assert_eq!(schedule.workers, 3);
+}
+
+/// With none of them a suite could miss a mutant, and what it is said to have been caught by would not be so.
+#[test]
+fn each_mutant_meets_the_faults_that_it_is_said_to_be_caught_by() {
+    let folder = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mutants")).unwrap();
+    let mut commands = 0;
+    for patch in folder {
+        let patch = fs::read_to_string(patch.unwrap().path()).unwrap();
+        let Some(command) = patch.lines().find_map(|line| line.strip_prefix("chaos: ")) else {
+            continue;
+        };
+        commands += 1;
+        let value = |name: &str| {
+            let (_, rest) = command.split_once(&format!("{name}=")).expect(name);
+            let (quote, rest) = rest
+                .strip_prefix('\'')
+                .map_or((' ', rest), |rest| ('\'', rest));
+            rest.split(quote).next().unwrap().to_owned()
+        };
+        let (seed, strikes) = (value("SEED").parse(), value("STRIKES").parse());
+        let only = value("ONLY");
+        let schedule = Schedule::of(seed.unwrap(), strikes.unwrap(), &only, None);
+        let faults = schedule.strikes.iter().flat_map(|strike| &strike.faults);
+        let struck: Vec<String> = faults.map(ToString::to_string).collect();
+        for part in only.split(',') {
+            let is_struck = struck.iter().any(|fault| fault.contains(part));
+            assert!(is_struck, "no {part} among {struck:?}: {command}");
+        }
+    }
+    assert_eq!(commands, 4);
 }

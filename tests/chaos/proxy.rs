@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::record::Record;
+use crate::tap::{Overheard, Tap, Way};
+
 /// Most bytes carried at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -24,9 +27,6 @@ const THROTTLED_PER_BYTE: Duration = Duration::from_micros(25);
 
 /// Of a throttled link.
 const THROTTLED_CHUNK_BYTES: usize = 2 * 1024;
-
-/// Class and method, as they stand in a frame (AMQP 0-9-1 §1.8.3.13).
-const BASIC_ACK: [u16; 2] = [60, 80];
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -70,6 +70,59 @@ struct State {
     answered: Notify,
     /// It held a confirm.
     confirmed: Notify,
+    /// Who is told what new connections carry, if they lead to a RabbitMQ node.
+    record: Mutex<Option<Arc<Record>>>,
+}
+
+/// What both directions of a connection share.
+struct Wire<'s> {
+    state: &'s State,
+    /// Bytes that it still carries before it is reset.
+    allowance: AtomicUsize,
+    reading: Option<Reading>,
+}
+
+/// Whoever is told what a connection carries, and reads it.
+struct Reading {
+    record: Arc<Record>,
+    tap: Mutex<Tap>,
+}
+
+impl Wire<'_> {
+    fn new(state: &State) -> Wire<'_> {
+        let record = state.record.lock().expect("nobody panics with it").clone();
+        Wire {
+            state,
+            allowance: AtomicUsize::new(usize::MAX),
+            reading: record.map(|record| Reading {
+                record,
+                tap: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Says whether these bytes complete a confirm.
+    fn read(&self, way: Way, bytes: &[u8]) -> bool {
+        let Some(Reading { record, tap }) = &self.reading else {
+            return false;
+        };
+        let overheard = tap.lock().expect("nobody panics with it").read(way, bytes);
+        for overheard in &overheard {
+            record.overhear(overheard);
+        }
+        let is_confirm = |overheard: &Overheard| matches!(overheard, Overheard::Confirmed(_));
+        overheard.iter().any(is_confirm)
+    }
+
+    /// Something has arrived.
+    fn tell(&self, way: Way, is_confirm: bool) {
+        if way == Way::Back {
+            self.state.answered.notify_waiters();
+        }
+        if is_confirm {
+            self.state.confirmed.notify_waiters();
+        }
+    }
 }
 
 impl State {
@@ -92,6 +145,7 @@ impl Link {
             blows: broadcast::Sender::new(16),
             answered: Notify::new(),
             confirmed: Notify::new(),
+            record: Mutex::default(),
         });
         let listening = tokio::spawn(listen(near, Arc::clone(&state)));
         Link {
@@ -115,12 +169,18 @@ impl Link {
         self.state.blows.send(blow).ok();
     }
 
+    /// Tells this record of what the connections carry that begin from now on; the far side is a RabbitMQ node.
+    pub fn report_to(&self, record: &Arc<Record>) {
+        let record = Some(Arc::clone(record));
+        *self.state.record.lock().expect("nobody panics with it") = record;
+    }
+
     /// Waits until the far side has said something.
     pub async fn answered(&self) {
         self.state.answered.notified().await;
     }
 
-    /// Waits until the far side, a RabbitMQ node, has confirmed what was published.
+    /// Waits until the far side has confirmed what was published, if it is told what its connections carry.
     pub async fn confirmed(&self) {
         self.state.confirmed.notified().await;
     }
@@ -140,7 +200,7 @@ async fn listen(mut near: TcpListener, state: Arc<State>) {
                 let blows = state.blows.subscribe();
                 connections.spawn(connection(stream, blows, Arc::clone(&state)));
             }
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => ended.expect("it carries AMQP"),
         }
     }
 }
@@ -168,25 +228,19 @@ async fn connection(mut near: TcpStream, mut blows: broadcast::Receiver<Blow>, s
         stream.set_nodelay(true).ok();
     }
     far.set_zero_linger().ok();
-    let allowance = AtomicUsize::new(usize::MAX);
+    let wire = Wire::new(&state);
     let half_open = {
         let (near_reads, near_writes) = near.split();
         let (far_reads, far_writes) = far.split();
-        let back = |bytes: &[u8]| {
-            state.answered.notify_waiters();
-            if holds_confirm(bytes) {
-                state.confirmed.notify_waiters();
-            }
-        };
-        let out = carry(near_reads, far_writes, &state, &allowance, |_| ());
-        let back = carry(far_reads, near_writes, &state, &allowance, back);
+        let out = carry(near_reads, far_writes, Way::Out, &wire);
+        let back = carry(far_reads, near_writes, Way::Back, &wire);
         tokio::pin!(out, back);
         loop {
             tokio::select! {
                 _ = &mut out => break false,
                 _ = &mut back => break false,
                 blow = blows.recv() => match blow {
-                    Ok(Blow::ResetAfter(bytes)) => allowance.store(bytes, Ordering::Relaxed),
+                    Ok(Blow::ResetAfter(bytes)) => wire.allowance.store(bytes, Ordering::Relaxed),
                     Ok(Blow::HalfOpen) => break true,
                     Ok(Blow::Reset) | Err(_) => break false,
                 }
@@ -200,15 +254,15 @@ async fn connection(mut near: TcpStream, mut blows: broadcast::Receiver<Blow>, s
     }
 }
 
-/// One direction, until its end. `Err` also where the connection's allowance is used up.
+/// One direction, until its end. `Err` also where the connection's allowance is used up. What is carried is read before it
+/// arrives, so ahead of any answer to it.
 async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    state: &State,
-    allowance: &AtomicUsize,
-    carried: impl Fn(&[u8]),
+    way: Way,
+    wire: &Wire<'_>,
 ) -> io::Result<()> {
-    let mut weather = state.weather.subscribe();
+    let mut weather = wire.state.weather.subscribe();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let room = match *weather.borrow_and_update() {
@@ -231,23 +285,18 @@ async fn carry(
             }
             Weather::Fair | Weather::Frozen | Weather::Refused => {}
         }
-        let left = allowance.load(Ordering::Relaxed);
-        to.write_all(&chunk[..bytes.min(left)]).await?;
+        let left = wire.allowance.load(Ordering::Relaxed);
+        let carried = &chunk[..bytes.min(left)];
+        let is_confirm = wire.read(way, carried);
+        to.write_all(carried).await?;
         if bytes >= left {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         if left != usize::MAX {
-            allowance.store(left - bytes, Ordering::Relaxed);
+            wire.allowance.store(left - bytes, Ordering::Relaxed);
         }
-        carried(&chunk[..bytes]);
+        wire.tell(way, is_confirm);
     }
-}
-
-/// Whether bytes from a RabbitMQ node hold a `basic.ack`, its word for a confirm. (One that is cut by the chunk's end is missed.)
-fn holds_confirm(bytes: &[u8]) -> bool {
-    let [class, method] = BASIC_ACK.map(u16::to_be_bytes);
-    let ack = [class, method].concat();
-    bytes.windows(ack.len()).any(|window| window == ack)
 }
 
 #[cfg(test)]
@@ -280,16 +329,5 @@ mod tests {
         };
         let patience = Duration::from_secs(10);
         timeout(patience, connecting).await.expect("it changes");
-    }
-
-    #[test]
-    fn a_confirm_is_told_from_a_delivery_and_a_heartbeat() {
-        let confirm = [
-            1, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0xCE,
-        ];
-        let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xCE];
-        let delivery = [1, 0, 1, 0, 0, 0, 14, 0, 60, 0, 60];
-        assert!(holds_confirm(&[&heartbeat[..], &confirm].concat()));
-        assert!(!holds_confirm(&[&heartbeat[..], &delivery].concat()));
     }
 }

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::jobs;
-use crate::oracle::{Account, Job, Kind, Place, Sent, Told};
+use crate::oracle::{Account, Broken, Job, Kind, Place, Promise, Sent, Told};
+use crate::tap::Overheard;
 
 /// Shared by who sends, who hears and who judges.
 pub struct Record {
@@ -30,8 +31,14 @@ pub struct Inner {
     pub outcomes: usize,
     /// The worker that told the latest.
     pub teller: Option<String>,
+    /// Acknowledgements that passed on the link to RabbitMQ.
+    pub acknowledged: usize,
     owed: usize,
     told: usize,
+    /// Outcomes of which a confirm has passed there: job, and agent's place in it.
+    confirmed: BTreeSet<(usize, usize)>,
+    /// Jobs that were acknowledged before all of theirs were.
+    hasty: BTreeSet<usize>,
 }
 
 /// How a job was published.
@@ -128,6 +135,28 @@ impl Record {
         }
     }
 
+    /// Takes note of what passed between a worker and RabbitMQ.
+    pub fn overhear(&self, overheard: &Overheard) {
+        let mut inner = self.look();
+        match overheard {
+            Overheard::Confirmed(body) => {
+                // A dead letter is none.
+                let outcome = serde_json::from_slice::<Outcome>(body).ok();
+                let place = outcome.and_then(|outcome| inner.place(self.seed, &outcome));
+                inner.confirmed.extend(place);
+            }
+            Overheard::Acknowledged(body) => {
+                let number = jobs::number_in(self.seed, body).expect("a job that was sent");
+                let owed = inner.account.sent[number].told.len();
+                let is_confirmed = |place| inner.confirmed.contains(&(number, place));
+                if !(0..owed).all(is_confirmed) {
+                    inner.hasty.insert(number);
+                }
+                inner.acknowledged += 1;
+            }
+        }
+    }
+
     /// Takes note of a dead letter; it has the properties of its job.
     pub fn bury(&self, properties: &BasicProperties) {
         let mut inner = self.look();
@@ -220,19 +249,34 @@ impl Record {
 }
 
 impl Inner {
-    /// Where this outcome belongs, if it names what its job asked for; and how often that was asked for.
-    fn slot(&mut self, seed: u64, outcome: &Outcome) -> Option<(&mut Told, usize)> {
+    /// Where this outcome belongs, if it names what its job asked for: the job's number, and the agent's place in it.
+    fn place(&self, seed: u64, outcome: &Outcome) -> Option<(usize, usize)> {
         let number = jobs::number(seed, outcome.job_id.as_deref()?)?;
-        let Sent { job, told, .. } = self.account.sent.get_mut(number)?;
-        let place = if let Kind::Bad(_) = job.kind {
-            0
-        } else {
-            let asked = outcome.action.as_deref() == Some(job.action.as_str())
-                && outcome.queue.as_deref() == Some(&job.queue);
-            let agent = outcome.agent.as_deref().filter(|_| asked)?;
-            job.agents.iter().position(|named| named == agent)?
-        };
-        Some((told.get_mut(place)?, self.postings.get(number)?.times))
+        let job = &self.account.sent.get(number)?.job;
+        if let Kind::Bad(_) = job.kind {
+            return Some((number, 0));
+        }
+        let asked = outcome.action.as_deref() == Some(job.action.as_str())
+            && outcome.queue.as_deref() == Some(&job.queue);
+        let agent = outcome.agent.as_deref().filter(|_| asked)?;
+        let place = job.agents.iter().position(|named| named == agent)?;
+        Some((number, place))
+    }
+
+    /// The same, and how often that was asked for.
+    fn slot(&mut self, seed: u64, outcome: &Outcome) -> Option<(&mut Told, usize)> {
+        let (number, place) = self.place(seed, outcome)?;
+        let told = self.account.sent[number].told.get_mut(place)?;
+        Some((told, self.postings[number].times))
+    }
+
+    /// Jobs that were acknowledged too early, but for those of which no outcome came at all, as the oracle sees by itself.
+    pub fn hasty(&self) -> impl Iterator<Item = Broken> {
+        let hasty = self.hasty.iter().map(|number| &self.account.sent[*number]);
+        hasty.filter(|sent| !sent.is_untold()).map(|sent| {
+            let how = format!("before a confirm: {:?}: {:?}", sent.job, sent.told);
+            Broken::new(Promise::Acknowledgement, how)
+        })
     }
 
     /// The job that a message with these properties is, or was.

@@ -19,6 +19,8 @@ pub struct Report {
     agents: usize,
     /// Outcomes heard.
     outcomes: usize,
+    /// Each looked at as it passed on the link to RabbitMQ.
+    acknowledged: usize,
     pbx_calls: usize,
     /// From the end of the last fault and job until everything was told.
     longest_settling_ms: u128,
@@ -54,6 +56,7 @@ pub struct Findings {
     pub jobs: usize,
     pub agents: usize,
     pub outcomes: usize,
+    pub acknowledged: usize,
     pub pbx_calls: usize,
     pub settling: Duration,
     pub struck: Vec<Struck>,
@@ -87,6 +90,7 @@ impl Report {
             jobs: 0,
             agents: 0,
             outcomes: 0,
+            acknowledged: 0,
             pbx_calls: 0,
             longest_settling_ms: 0,
             judged: 0,
@@ -103,6 +107,7 @@ impl Report {
         self.jobs += findings.jobs;
         self.agents += findings.agents;
         self.outcomes += findings.outcomes;
+        self.acknowledged += findings.acknowledged;
         self.pbx_calls += findings.pbx_calls;
         self.longest_settling_ms = self.longest_settling_ms.max(findings.settling.as_millis());
         self.judged += findings.judged;
@@ -156,6 +161,7 @@ impl fmt::Display for Report {
             ("jobs sent", self.jobs),
             ("outcomes owed", self.agents),
             ("outcomes told", self.outcomes),
+            ("acknowledgements looked at on their way", self.acknowledged),
             ("PBX calls", self.pbx_calls),
             ("agents whose order and end are judged", self.judged),
             (

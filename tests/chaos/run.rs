@@ -52,6 +52,7 @@ pub async fn run(world: &World, seed: u64, schedule: &Schedule, jobs: usize) -> 
         world.obey(move |node| node.place_on(&vhost)).await
     };
     let record = Arc::new(Record::new(seed));
+    world.broker_link.report_to(&record);
     let jobs_of_seed = Jobs::new(seed, schedule.pbx_queues);
     let (flow, orders) = Flow::new(&place, &record, jobs_of_seed);
     let mut stage = Stage {
@@ -128,6 +129,10 @@ impl Stage<'_> {
                 repeated_calls: 0,
                 recovery,
             });
+            // It is settled that the seed has failed; to settle by the next strike, too, can take minutes each.
+            if !broken.is_empty() {
+                break;
+            }
         }
         struck
     }
@@ -196,6 +201,7 @@ impl Stage<'_> {
                 .into_iter()
                 .partition(|broken| broken.is_handed_over(&excused));
         broken.extend(judged);
+        broken.extend(record.hasty());
         let left_open = oracle::left_open(&record.account)
             .difference(&excused)
             .count();
@@ -203,6 +209,7 @@ impl Stage<'_> {
             jobs: record.account.sent.len(),
             agents: record.owed(),
             outcomes: record.outcomes,
+            acknowledged: record.acknowledged,
             pbx_calls: pbx.calls.len(),
             settling,
             judged: record.account.stories().len() - excused.len() - left_open,
