@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::frames::Frames;
+use super::frames::{FRAME_MAX, Frames};
 use super::greeting::{self, Version};
 use super::{Address, Settings, Tls, runtime};
 
@@ -79,6 +79,8 @@ pub(super) enum ConnectError {
 pub(super) struct Connector {
     uri: AMQPUri,
     tls: Option<RustlsConnector>,
+    /// lapin agrees with RabbitMQ on this, or on less.
+    frame_max: u32,
     name: String,
     /// Without the password.
     address: String,
@@ -92,6 +94,8 @@ impl Connector {
             host.clone_into(&mut uri.authority.host);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let frame_max = frame_max(uri.query.frame_max);
+        uri.query.frame_max = Some(frame_max);
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
             AMQPScheme::AMQPS => Some(tls_connector(&settings.tls)?),
@@ -99,6 +103,7 @@ impl Connector {
         Ok(Self {
             uri,
             tls,
+            frame_max,
             name: settings.connection_name.clone(),
             address: address.shown.clone(),
         })
@@ -119,6 +124,7 @@ impl Connector {
             .connection_timeout
             .map_or(TRANSPORT_TIMEOUT, Duration::from_millis);
         let tls = self.tls.clone();
+        let frame_max = self.frame_max;
         let (sockets, mut socket) = mpsc::channel(1);
         let uri = self.uri.clone();
         let connect = Connection::connector(
@@ -143,7 +149,7 @@ impl Connector {
                     }
                 };
                 match timeout(patience, open).await {
-                    Ok(stream) => Ok(AsyncTcpStream::Plain(Frames::new(stream?))),
+                    Ok(stream) => Ok(AsyncTcpStream::Plain(Frames::new(stream?, frame_max))),
                     Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
                 }
             },
@@ -174,7 +180,7 @@ impl Connector {
                 Some(tls) => stream.into_rustls(tls, host).await?,
                 None => stream,
             };
-            lapin::Result::Ok(greeting::read(Frames::new(stream)).await?)
+            lapin::Result::Ok(greeting::read(Frames::new(stream, self.frame_max)).await?)
         };
         timeout(HANDSHAKE_TIMEOUT, ask).await.ok()?.ok()?
     }
@@ -225,6 +231,15 @@ impl Connector {
     }
 }
 
+/// What to agree to, given what the URL asks for, if anything; 0 asks for frames of any length. Left to itself lapin agrees to
+/// whatever RabbitMQ proposes and takes memory for it at once: where that is 0, too, more than there is.
+fn frame_max(asked: Option<u32>) -> u32 {
+    match asked {
+        None | Some(0) => FRAME_MAX,
+        Some(most) => most.min(FRAME_MAX),
+    }
+}
+
 /// The host of a URL that names it by IPv6 address; lapin's own parser turns it into `localhost`.
 fn ipv6_host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
@@ -271,6 +286,19 @@ mod tests {
         ];
         for (url, host) in cases {
             assert_eq!(ipv6_host(url), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn frames_are_as_short_as_the_url_asks_for_and_never_longer_than_rabbitmq_has_them_by_itself() {
+        for (asked, agreed) in [
+            (None, 131_072),
+            (Some(0), 131_072),
+            (Some(65_536), 65_536),
+            (Some(131_073), 131_072),
+            (Some(u32::MAX), 131_072),
+        ] {
+            assert_eq!(frame_max(asked), agreed, "{asked:?}");
         }
     }
 }

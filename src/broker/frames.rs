@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::io::{AsyncRead, AsyncWrite};
 
-use defuse::{Found, defuse};
+use defuse::{Found, defuse, kept};
 
 /// Kinds of frames (AMQP 0-9-1, 4.2.3).
 const METHOD: u8 = 1;
@@ -27,12 +27,13 @@ const START: usize = 7;
 /// Of the size of a payload, a table or an array.
 const SIZE: usize = 4;
 
-/// Longest method or header that is waited for. RabbitMQ's own bound is `frame_max`, 128 KiB unless the operator has changed it.
-const FRAME_MAX: usize = 16 * 1024 * 1024;
+/// Longest method or header that is waited for. RabbitMQ checks those that it sends against no bound: only what a producer sends,
+/// against the one agreed on with that producer, 128 KiB unless the operator has changed it.
+const WAITED_MAX: usize = 16 * 1024 * 1024;
 
-/// Longest header that keeps its table: whatever RabbitMQ adds when it delivers again, and we to a dead letter, has to fit into
-/// `frame_max`, too, beyond which lapin and RabbitMQ end the connection.
-const HEADER_MAX: usize = 64 * 1024;
+/// Longest frame that we agree to, which is what RabbitMQ proposes unless the operator has changed it. lapin holds 64 times what
+/// is agreed on, for each connection.
+pub const FRAME_MAX: u32 = 128 * 1024;
 
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
@@ -48,20 +49,22 @@ pub struct Frames<S> {
     ready: usize,
     /// How many that have not come yet may be, too, as they come: so a large body on a slow line is a sign of life.
     passing: usize,
-    /// [`HEADER_MAX`], or less where RabbitMQ has a small `frame_max`.
+    /// Longest header that keeps all of its table, half of the longest frame: whatever RabbitMQ adds when it delivers again, and we to
+    /// a dead letter, has to fit in, too. Beyond what was agreed on lapin and RabbitMQ end the connection.
     header_max: usize,
 }
 
 impl<S> Frames<S> {
-    /// `stream` has to be at the beginning of a frame.
-    pub fn new(stream: S) -> Self {
+    /// `stream` has to be at the beginning of a frame. `frame_max` is the longest that we agree to; what RabbitMQ proposes may be
+    /// less, or more.
+    pub fn new(stream: S, frame_max: u32) -> Self {
         Self {
             stream,
             bytes: Vec::new(),
             given: 0,
             ready: 0,
             passing: 0,
-            header_max: HEADER_MAX,
+            header_max: half(frame_max),
         }
     }
 
@@ -87,7 +90,7 @@ impl<S> Frames<S> {
                 self.passing = length;
                 continue;
             }
-            if length > FRAME_MAX {
+            if length > WAITED_MAX {
                 return Err(io::Error::other("RabbitMQ sends a frame of over 16 MiB"));
             }
             let Some(frame) = rest.get_mut(..length) else {
@@ -95,11 +98,11 @@ impl<S> Frames<S> {
             };
             let dropped = match defuse(frame) {
                 Some(Found::FrameMax(most)) => {
-                    self.header_max = HEADER_MAX.min(most / 2);
+                    self.header_max = self.header_max.min(half(most));
                     0
                 }
                 Some(Found::Headers(table)) if length > self.header_max => {
-                    self.drop_headers(table, length)
+                    self.cut_headers(table, length)
                 }
                 Some(Found::Headers(_)) | None => 0,
             };
@@ -108,12 +111,16 @@ impl<S> Frames<S> {
         Ok(())
     }
 
-    /// Empties the table at this place of the next frame, which is so long; by how much it is shorter then.
-    fn drop_headers(&mut self, table: Range<usize>, length: usize) -> usize {
+    /// Cuts the table at this place of the next frame, which is so long, to what has to be [`kept()`]; by how much it is shorter then.
+    fn cut_headers(&mut self, table: Range<usize>, length: usize) -> usize {
         let frame = self.ready;
-        let dropped = table.len();
-        self.bytes.drain(frame + table.start..frame + table.end);
-        self.set_size(frame + table.start - SIZE, 0);
+        let room = self.header_max.saturating_sub(length - table.len());
+        let whole = self.bytes.get_mut(frame..frame + length);
+        let kept = kept(whole.unwrap_or_default(), table.clone(), room);
+        let (left, dropped) = (kept.len(), table.len() - kept.len());
+        let place = frame + table.start..frame + table.end;
+        self.bytes.splice(place, kept);
+        self.set_size(frame + table.start - SIZE, left);
         self.set_size(frame + START - SIZE, length - START - 1 - dropped);
         dropped
     }
@@ -200,6 +207,10 @@ fn length(frame: &[u8]) -> Option<usize> {
     let [_, _, _, a, b, c, d] = *frame.first_chunk::<START>()?;
     let payload = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     Some(payload.saturating_add(START + 1))
+}
+
+fn half(frame_max: u32) -> usize {
+    usize::try_from(frame_max / 2).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -38,6 +38,12 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 const PERSISTENT: u8 = 2;
 
+/// Headers with further routing keys of a message.
+const ROUTING_KEYS: [&str; 2] = ["CC", "BCC"];
+
+/// Stands for the queue that RabbitMQ makes for the replies to one channel; what it puts in its place has a longer name.
+const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
+
 /// Why publishing cannot go on; the session is over, and what was not confirmed may or may not have been published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
@@ -120,8 +126,9 @@ impl Letter {
         held: &Held,
         headers: Vec<(&'static str, String)>,
     ) -> Self {
-        let original = held.properties.headers().clone().unwrap_or_default();
-        let properties = republished(&held.properties)
+        let copy = republished(&held.properties);
+        let original = copy.headers().clone().unwrap_or_default();
+        let properties = copy
             .with_delivery_mode(PERSISTENT)
             .with_headers(extended(original, headers));
         Self {
@@ -324,8 +331,10 @@ fn extended(mut table: FieldTable, headers: Vec<(&'static str, String)>) -> Fiel
     table
 }
 
-/// The properties of a message to publish again, but for two that would undo it: RabbitMQ drops a message whose
-/// `expiration` passes, and closes the channel on a `user_id` that is not the publisher's own.
+/// The properties of a message to publish again, but for what would undo it: RabbitMQ drops a message whose `expiration`
+/// passes, and closes the channel on a `user_id` that is not the publisher's own, on a reply that only the channel which
+/// waits for it may ask for, and on further routing keys that are no array. A producer can bring these in: of a header that is
+/// there twice RabbitMQ looks at the first, and lapin keeps the last; and what comes by AMQP 1.0 RabbitMQ does not check.
 pub(super) fn republished(original: &BasicProperties) -> BasicProperties {
     type Property = (
         Option<ShortString>,
@@ -344,7 +353,10 @@ pub(super) fn republished(original: &BasicProperties) -> BasicProperties {
             original.correlation_id().clone(),
             BasicProperties::with_correlation_id,
         ),
-        (original.reply_to().clone(), BasicProperties::with_reply_to),
+        (
+            (original.reply_to().clone()).filter(|queue| queue.as_str() != DIRECT_REPLY),
+            BasicProperties::with_reply_to,
+        ),
         (
             original.message_id().clone(),
             BasicProperties::with_message_id,
@@ -364,7 +376,21 @@ pub(super) fn republished(original: &BasicProperties) -> BasicProperties {
     if let Some(timestamp) = *original.timestamp() {
         copy = copy.with_timestamp(timestamp);
     }
+    if let Some(headers) = original.headers() {
+        copy = copy.with_headers(acceptable(headers));
+    }
     copy
+}
+
+fn acceptable(headers: &FieldTable) -> FieldTable {
+    let refused = |(name, value): &(&ShortString, &AMQPValue)| {
+        ROUTING_KEYS.contains(&name.as_str()) && value.as_array().is_none()
+    };
+    let mut accepted = FieldTable::default();
+    for (name, value) in headers.inner().iter().filter(|header| !refused(header)) {
+        accepted.insert(name.clone(), value.clone());
+    }
+    accepted
 }
 
 #[cfg(test)]
@@ -425,5 +451,44 @@ mod tests {
         let letter = Letter::dead(&"clockout.dead".into(), (TICKET, None), &held, Vec::new());
         assert_eq!(letter.properties.expiration(), &None);
         assert_eq!(letter.properties.user_id(), &None);
+    }
+
+    fn dead(properties: BasicProperties) -> BasicProperties {
+        let held = Held {
+            queue: 0,
+            body: Bytes::new(),
+            properties,
+            routing_key: ShortString::default(),
+        };
+        Letter::dead(&"clockout.dead".into(), (TICKET, None), &held, Vec::new()).properties
+    }
+
+    #[test]
+    fn a_dead_letter_has_no_further_routing_keys_that_rabbitmq_refuses() {
+        let keys = AMQPValue::FieldArray(vec![AMQPValue::LongString("2".into())].into());
+        let mut headers = FieldTable::default();
+        headers.insert("CC".into(), keys.clone());
+        headers.insert("BCC".into(), AMQPValue::LongString("2".into()));
+        headers.insert("cc".into(), AMQPValue::Void);
+        let dead = dead(BasicProperties::default().with_headers(headers));
+        let mut left = FieldTable::default();
+        left.insert("CC".into(), keys);
+        left.insert("cc".into(), AMQPValue::Void);
+        assert_eq!(*dead.headers(), Some(left));
+    }
+
+    #[test]
+    fn a_dead_letter_asks_for_no_reply_that_only_its_producer_could_get() {
+        for (asked, left) in [
+            ("amq.rabbitmq.reply-to", None),
+            (
+                "amq.rabbitmq.reply-to.g1h2",
+                Some("amq.rabbitmq.reply-to.g1h2"),
+            ),
+            ("crm", Some("crm")),
+        ] {
+            let dead = dead(BasicProperties::default().with_reply_to(asked.into()));
+            assert_eq!(*dead.reply_to(), left.map(ShortString::from), "{asked}");
+        }
     }
 }

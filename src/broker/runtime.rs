@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::io::{AsyncRead, AsyncWrite};
 use lapin::tcp::AsyncTcpStream;
 
-use super::frames::Frames;
+use super::frames::{FRAME_MAX, Frames};
 
 /// What a connection reads frames from, TLS included.
 pub(super) type Transport = Frames<AsyncTcpStream<<Tokio as Reactor>::TcpStream>>;
@@ -51,6 +51,9 @@ impl Reactor for Framed {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connected = self.0.tcp_connect_addr(address);
-        async { Ok(Frames::new(AsyncTcpStream::Plain(connected.await?))) }
+        async {
+            let stream = AsyncTcpStream::Plain(connected.await?);
+            Ok(Frames::new(stream, FRAME_MAX))
+        }
     }
 }

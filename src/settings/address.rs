@@ -20,6 +20,10 @@ pub(super) const PBX_FORM: &str =
 pub(super) const OTLP_FORM: &str =
     "http:// or https://, a host, perhaps a port and a path, as they stand in front of /v1/traces";
 
+/// Shortest frames to ask RabbitMQ for, in bytes. Half of one is for the headers of a job; those of its dead letter have up to
+/// 27 KiB more, for 500 agents and what the PBX said, and do not go into a second one.
+const FRAME_MAX_MIN: u32 = 64 * 1024;
+
 /// Whether lapin can read the value of this option; `None` for options that it would ignore.
 fn is_readable(option: &str, value: &str) -> Option<bool> {
     match option {
@@ -72,6 +76,11 @@ pub(super) fn amqp(text: &str) -> Result<String, String> {
         return Err("holds a #, which must be written %23".to_owned());
     }
     for (option, value) in url.query_pairs() {
+        if option == "frame_max" && (1..FRAME_MAX_MIN).contains(&value.parse().unwrap_or(0)) {
+            return Err(format!(
+                "has an option frame_max below {FRAME_MAX_MIN}, which leaves no room for a dead letter's headers"
+            ));
+        }
         match is_readable(&option, &value) {
             Some(true) => {}
             Some(false) => return Err(format!("has an option {option} whose value does not fit")),
@@ -142,6 +151,8 @@ mod tests {
             ("amqp://localhost", "amqp://localhost"),
             ("amqp://u:p@localhost/a/b", "amqp://u@localhost/a/b"),
             ("amqps://u@h/%2f?auth_mechanism=EXTERNAL", "amqps://u@h/%2f"),
+            ("amqp://u:p@h/%2f?frame_max=65536", "amqp://u@h/%2f"),
+            ("amqp://u:p@h/%2f?frame_max=0", "amqp://u@h/%2f"),
         ] {
             assert_eq!(amqp(text).as_deref(), Ok(shown), "{text}");
         }
@@ -163,6 +174,8 @@ mod tests {
             ("amqp://u:p@h/%2f#x", "%23"),
             ("amqp://u:p@h/%2f?verify=none", "verify"),
             ("amqp://u:p@h/%2f?heartbeat=soon", "heartbeat"),
+            ("amqp://u:p@h/%2f?frame_max=65535", "frame_max below 65536"),
+            ("amqp://u:p@h/%2f?frame_max=1e6", "frame_max"),
             ("amqp://u:pa#ss@h/%2f", "not a URL"),
         ] {
             let wrong = amqp(text).unwrap_err();

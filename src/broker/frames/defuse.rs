@@ -1,6 +1,9 @@
-//! Pure: changes what has to be changed within a frame, and never its length.
+//! Pure: changes what has to be changed within a frame, and never its length; says what of its headers to keep where they are too
+//! long.
 
 use std::ops::Range;
+
+use crate::wire::dead_letter;
 
 /// Deepest that a table or array may lie within others; `x-death`, RabbitMQ's own, has three levels.
 const LEVELS_MAX: usize = 32;
@@ -54,8 +57,8 @@ enum Property {
 pub(super) enum Found {
     /// Where the message's headers are, without their size.
     Headers(Range<usize>),
-    /// The longest frame that RabbitMQ takes, in bytes.
-    FrameMax(usize),
+    /// The longest frame that RabbitMQ proposes, in bytes.
+    FrameMax(u32),
 }
 
 /// Makes a whole frame, from its kind to its end, harmless: a table or array that lies too deep becomes bytes, and what is
@@ -73,6 +76,36 @@ pub(super) fn defuse(frame: &mut [u8]) -> Option<Found> {
         _ => None,
     };
     reader.found
+}
+
+/// Of the headers at this place of a defused frame those that [make a dead letter](makes_dead), as far as there is room for
+/// them: a producer can write them as well, of any length.
+pub(super) fn kept(frame: &mut [u8], headers: Range<usize>, room: usize) -> Vec<u8> {
+    let mut reader = Reader {
+        frame,
+        at: headers.start,
+        found: None,
+    };
+    let mut kept = Vec::new();
+    while reader.at < headers.end
+        && let Some(header) = reader.entry()
+    {
+        if makes_dead(header) && kept.len() + header.len() <= room {
+            kept.extend_from_slice(header);
+        }
+    }
+    kept
+}
+
+/// Without these nobody knows why a letter lies in the dead queue, or that it has to be renewed before RabbitMQ drops it.
+fn makes_dead(header: &[u8]) -> bool {
+    let name = header
+        .split_first()
+        .and_then(|(size, rest)| rest.get(..usize::from(*size)))
+        .and_then(|name| str::from_utf8(name).ok())
+        .unwrap_or_default();
+    let others = [dead_letter::REPLAY, "x-death", "x-delivery-count"];
+    dead_letter::HEADERS.contains(&name) || others.contains(&name)
 }
 
 /// Every method is `None` if the frame breaks off.
@@ -100,7 +133,7 @@ impl Reader<'_> {
             }
             CONNECTION_TUNE => {
                 self.bytes(2)?;
-                let most = usize::try_from(u32::from_be_bytes(self.array()?)).ok()?;
+                let most = u32::from_be_bytes(self.array()?);
                 // 0 means no bound.
                 self.found = (most > 0).then_some(Found::FrameMax(most));
                 return Some(());
@@ -146,23 +179,43 @@ impl Reader<'_> {
                 self.short()?;
             }
             let [kind] = self.array()?;
-            match kind {
-                b't' | b'b' | b'B' => self.bytes(1)?,
-                b's' | b'U' | b'u' => self.bytes(2)?,
-                b'I' | b'i' | b'f' => self.bytes(4)?,
-                b'D' => self.bytes(1 + 4)?,
-                b'L' | b'l' | b'd' | b'T' => self.bytes(8)?,
-                b'V' => {}
-                b'S' | b'x' => self.at = self.end()?,
-                b'A' | b'F' if nest.len() < LEVELS_MAX => nest.push((self.end()?, kind == b'F')),
-                b'A' | b'F' => {
-                    *self.frame.get_mut(self.at - 1)? = b'x';
-                    self.at = self.end()?;
-                }
-                _ => return None,
+            let nests = matches!(kind, b'A' | b'F');
+            if nests && nest.len() < LEVELS_MAX {
+                nest.push((self.end()?, kind == b'F'));
+                continue;
             }
+            if nests {
+                *self.frame.get_mut(self.at - 1)? = b'x';
+            }
+            self.value(kind)?;
         }
         Some(())
+    }
+
+    /// Passes a value, without a look at what is in it.
+    fn value(&mut self, kind: u8) -> Option<()> {
+        match kind {
+            b't' | b'b' | b'B' => self.bytes(1),
+            b's' | b'U' | b'u' => self.bytes(2),
+            b'I' | b'i' | b'f' => self.bytes(4),
+            b'D' => self.bytes(1 + 4),
+            b'L' | b'l' | b'd' | b'T' => self.bytes(8),
+            b'V' => Some(()),
+            b'S' | b'x' | b'A' | b'F' => {
+                self.at = self.end()?;
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// Passes a key and its value, and returns them as they are written.
+    fn entry(&mut self) -> Option<&[u8]> {
+        let start = self.at;
+        self.short()?;
+        let [kind] = self.array()?;
+        self.value(kind)?;
+        self.frame.get(start..self.at)
     }
 
     /// Where that ends which comes after its size.

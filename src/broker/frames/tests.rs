@@ -34,18 +34,23 @@ impl AsyncRead for Peer<'_> {
     }
 }
 
-fn frames(says: &[u8], at_once: usize) -> Frames<Peer<'_>> {
-    Frames::new(Peer {
+fn frames(says: &[u8], at_once: usize, frame_max: u32) -> Frames<Peer<'_>> {
+    let peer = Peer {
         says,
         at_once,
         rests: false,
-    })
+    };
+    Frames::new(peer, frame_max)
 }
 
 async fn read(bytes: &[u8], at_once: usize) -> io::Result<Vec<u8>> {
+    read_agreed(bytes, at_once, FRAME_MAX).await
+}
+
+async fn read_agreed(bytes: &[u8], at_once: usize, frame_max: u32) -> io::Result<Vec<u8>> {
     let mut defused = Vec::new();
-    let read = frames(bytes, at_once).read_to_end(&mut defused).await;
-    read.map(|_| defused)
+    let mut frames = frames(bytes, at_once, frame_max);
+    frames.read_to_end(&mut defused).await.map(|_| defused)
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -174,56 +179,128 @@ async fn a_body_is_handed_on_as_it_comes() {
     let endless = [&[3, 0, 1, 0xff, 0, 0, 0], &[b'{'; 64][..]].concat();
     assert_eq!(read(&endless, 10).await.unwrap(), endless);
     let mut room = [0; 100];
-    let count = frames(&endless, 10).read(&mut room).await.unwrap();
+    let count = frames(&endless, 10, FRAME_MAX)
+        .read(&mut room)
+        .await
+        .unwrap();
     assert_eq!(count, 10);
+}
+
+fn tune(frame_max: u32) -> Vec<u8> {
+    let most = frame_max.to_be_bytes();
+    frame(
+        1,
+        &[&b"\0\x0a\0\x1e\x07\xff"[..], &most, b"\0\x3c"].concat(),
+    )
+}
+
+/// A header with this text.
+fn entry(name: &str, bytes: usize) -> Vec<u8> {
+    let name = [&[u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+    let size = u32::try_from(bytes).unwrap().to_be_bytes();
+    [&name, &b"S"[..], &size, &vec![b'x'; bytes]].concat()
+}
+
+/// A message of that id with these headers.
+fn message(entries: &[Vec<u8>]) -> Vec<u8> {
+    let table = entries.concat();
+    let size = u32::try_from(table.len()).unwrap().to_be_bytes();
+    header(0x2080, &[&size[..], &table, b"\x02id"].concat())
+}
+
+/// What of these headers is left once the message is read; the id always is, and so is the body.
+async fn left(agreed: u32, proposed: u32, entries: &[Vec<u8>]) -> Vec<String> {
+    let (tune, body) = (tune(proposed), frame(3, b"{}"));
+    let says = [&tune[..], &message(entries), &body].concat();
+    let said = read_agreed(&says, 1000, agreed).await.unwrap();
+    let header = said.strip_prefix(&tune[..]).unwrap();
+    let header = header.strip_suffix(&body[..]).unwrap();
+    let most = [agreed, proposed].into_iter().filter(|most| *most > 0);
+    assert!(header.len() <= most.min().unwrap() as usize / 2);
+    let properties = properties(header);
+    assert_eq!(*properties.message_id(), Some("id".into()));
+    let headers = properties.headers().clone().unwrap();
+    headers.inner().keys().map(ToString::to_string).collect()
 }
 
 #[tokio::test]
 async fn headers_that_leave_no_room_in_a_frame_are_dropped() {
-    let long = |bytes: usize| {
-        let text = vec![b'x'; bytes];
-        let (inner, size) = (bytes + 4, bytes + 7);
-        let size = u32::try_from(size).unwrap().to_be_bytes();
-        let inner = u32::try_from(inner - 4).unwrap().to_be_bytes();
-        let table = [&size[..], b"\x01hS", &inner, &text].concat();
-        header(0x2080, &[&table[..], b"\x02id"].concat())
-    };
-    let tune = |most: u32| {
-        let most = most.to_be_bytes();
-        frame(
-            1,
-            &[&b"\0\x0a\0\x1e\x07\xff"[..], &most, b"\0\x3c"].concat(),
-        )
-    };
-    for (most, bytes, kept) in [
-        (131_072, 65_000, true),
-        (131_072, 65_536, false),
-        (0, 65_000, true),
-        (0, 65_536, false),
-        (8_192, 4_000, true),
-        (8_192, 4_096, false),
+    for (agreed, proposed, bytes, kept) in [
+        (131_072, 131_072, 65_000, true),
+        (131_072, 131_072, 65_536, false),
+        (131_072, 0, 65_000, true),
+        (131_072, 0, 65_536, false),
+        (131_072, 10_000_000, 65_536, false),
+        (131_072, 10_000_000, 1_000_000, false),
+        (131_072, 8_192, 4_000, true),
+        (131_072, 8_192, 4_096, false),
+        (65_536, 131_072, 32_000, true),
+        (65_536, 131_072, 32_768, false),
+        (65_536, 0, 32_768, false),
     ] {
-        let (tune, long) = (tune(most), long(bytes));
-        let said = read(&[&tune[..], &long, &frame(3, b"{}")].concat(), 1000).await;
-        let said = said.unwrap();
-        let (Ok((rest, _)), Ok(_)) = (parse_frame(&said[..]), parse_frame(&said[tune.len()..]))
-        else {
-            panic!("{said:?}");
-        };
-        let (header, body) = rest.split_at(rest.len() - frame(3, b"{}").len());
-        assert_eq!(body, frame(3, b"{}"));
-        let properties = properties(header);
-        assert_eq!(*properties.message_id(), Some("id".into()), "{bytes}");
-        let headers = properties.headers().clone().unwrap();
-        assert_eq!(!headers.inner().is_empty(), kept, "{bytes} of {most}");
+        let left = left(agreed, proposed, &[entry("h", bytes)]).await;
+        assert_eq!(!left.is_empty(), kept, "{bytes} of {agreed}, {proposed}");
     }
+}
+
+#[tokio::test]
+async fn of_headers_that_leave_no_room_those_that_make_a_dead_letter_are_kept() {
+    let entries = [
+        entry("clockout-agents", 16_000),
+        entry("crm", 50_000),
+        entry("clockout-code", 9),
+        entry("clockout-of-a-producer", 9),
+        b"\x07x-deathA\0\0\0\x0dF\0\0\0\x08\x06reasonV".to_vec(),
+        b"\x0fclockout-replayl\0\0\0\0\0\0\0\x02".to_vec(),
+        b"\x10x-delivery-countl\0\0\0\0\0\0\0\x0b".to_vec(),
+    ];
+    let kept = [
+        "clockout-agents",
+        "clockout-code",
+        "clockout-replay",
+        "x-death",
+        "x-delivery-count",
+    ];
+    assert_eq!(left(131_072, 131_072, &entries).await, kept);
+    let most_kept = [
+        "clockout-code",
+        "clockout-replay",
+        "x-death",
+        "x-delivery-count",
+    ];
+    assert_eq!(left(131_072, 4_096, &entries).await, most_kept);
+}
+
+#[tokio::test]
+async fn what_a_producer_writes_in_their_place_is_bounded_as_well() {
+    for long in ["clockout-replay", "x-death", "clockout-code"] {
+        let entries = [entry(long, 70_000), entry("x-delivery-count", 1)];
+        assert_eq!(left(131_072, 131_072, &entries).await, ["x-delivery-count"]);
+        let many = vec![entry(long, 100); 1_000];
+        assert_eq!(left(131_072, 131_072, &many).await, [long]);
+    }
+}
+
+/// They take 2.6 KB, and RabbitMQ agrees on 4 KiB at least.
+#[tokio::test]
+async fn where_frames_are_as_short_as_may_be_properties_without_headers_come_through() {
+    let short = [&[255][..], &[b'p'; 255]].concat();
+    let before = [&short[..], &short, b"\0\0\0\0", &[2, 9]].concat();
+    let amid = short.repeat(4);
+    let after = [&[0; 8][..], &short.repeat(4)].concat();
+    let full = header(0xfffc, &[before, amid, after].concat());
+    let says = [tune(4_096), full].concat();
+    assert_eq!(read(&says, 1000).await.unwrap(), says);
 }
 
 #[tokio::test]
 async fn a_server_that_speaks_no_amqp_is_not_waited_for() {
     for greeting in [&b"+OK\r\n"[..], b"H"] {
         let mut room = [0; 100];
-        let count = frames(greeting, 100).read(&mut room).await.unwrap();
+        let count = frames(greeting, 100, FRAME_MAX)
+            .read(&mut room)
+            .await
+            .unwrap();
         assert_eq!(count, greeting.len());
     }
 }

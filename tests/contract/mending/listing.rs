@@ -5,7 +5,7 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
 
-use super::{bury, dead, declare, done, letters_ready};
+use super::{bury, dead, declare, done, headers, letters_ready};
 use crate::support::{Stage, stage};
 
 /// Three jobs that fail, two of them alike.
@@ -192,6 +192,24 @@ async fn whoever_put_a_letter_there_it_can_be_read_and_does_nothing_to_a_termina
     assert!(shown.ends_with("\n\\u{1b}[31m\\xff no JSON\n"), "{shown}");
     let shown = done(&stage.place, &["show", odd, "--json"]).await.lines();
     assert_eq!(shown[0]["body_base64"], "G1szMW3/IG5vIEpTT04=");
+}
+
+/// What the worker adds may make its headers longer than clockout reads.
+#[tokio::test]
+async fn a_letter_whose_job_had_long_headers_still_says_why_it_is_dead() {
+    let mut stage = stage().await;
+    let mut worker = stage.worker().start().await;
+    let long = "x".repeat(65_300);
+    let body = br#"{"job_id":"a","action":"pause","queue":"1"}"#;
+    let properties = headers(&[("crm", &long)]);
+    stage.send_raw("1", body, properties).await;
+    assert_eq!(stage.outcomes.next().await.json()["code"], "missing_field");
+    worker.signal("TERM");
+    worker.ended().await;
+    letters_ready(&stage, 1).await;
+    let letters = done(&stage.place, &["list", "--json"]).await.lines();
+    assert_eq!(letters[0]["status"], "invalid", "{}", letters[0]);
+    assert_eq!(letters[0]["code"], "missing_field", "{}", letters[0]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::raw;
-use crate::support::{Stage, stage};
+use crate::support::{Node, Stage, stage};
 
 /// The flags of a message with nothing but that.
 const HEADERS: [u8; 2] = [0x20, 0];
@@ -40,10 +40,13 @@ async fn a_header_that_nests_as_deep_as_a_frame_allows_stops_nothing() {
     }
 }
 
-/// With them the frame is as long as RabbitMQ takes one, and has no room for what is added to it later.
-fn long() -> Vec<u8> {
+/// As long as RabbitMQ takes a frame.
+const FRAME_MAX: u32 = 131_072;
+
+/// With them the frame is that long, and may have no room for what is added to it later.
+fn long(frame: u32) -> Vec<u8> {
     let start = 14 + 4;
-    let size = 131_072 - start;
+    let size = frame - start;
     let text = size - 2 - 5;
     let [size, length] = [size, text].map(|size: u32| size.to_be_bytes());
     let text = vec![b'x'; text as usize];
@@ -54,11 +57,35 @@ fn long() -> Vec<u8> {
 async fn headers_as_long_as_a_frame_allows_stop_nothing_and_keep_no_job_from_the_dead_queue() {
     let mut stage = stage().await;
     let _worker = stage.worker().start().await;
-    let sound = perform(&mut stage, b"1", &long(), &job()).await;
+    let sound = perform(&mut stage, b"1", &long(FRAME_MAX), &job()).await;
     assert_eq!(sound["code"], "applied", "{sound}");
-    let bad = perform(&mut stage, b"1", &long(), &json!({})).await;
+    let bad = perform(&mut stage, b"1", &long(FRAME_MAX), &json!({})).await;
     assert_eq!(bad["code"], "missing_field", "{bad}");
     stage.dead.next().await;
+}
+
+#[tokio::test]
+async fn where_the_url_asks_for_shorter_frames_headers_still_keep_no_job_from_the_dead_queue() {
+    let mut stage = stage().await;
+    let shorter = 65_536;
+    let url = format!("{}?frame_max={shorter}", stage.place.url);
+    let worker = stage.worker().set("amqp.url", &url).start().await;
+    for frame in [shorter - 8, FRAME_MAX] {
+        let bad = perform(&mut stage, b"1", &long(frame), &json!({})).await;
+        assert_eq!(bad["code"], "missing_field", "{frame}: {bad}");
+        stage.dead.next().await;
+    }
+    worker.shows("clockout_broker_reconnects_total 0").await;
+}
+
+#[tokio::test]
+async fn a_rabbitmq_whose_frames_may_be_of_any_length_does_not_take_all_memory() {
+    let node = Node::start();
+    let mut stage = Stage::at(node.place()).await;
+    node.ctl(&["eval", "application:set_env(rabbit, frame_max, 0)."]);
+    let _worker = stage.worker().start().await;
+    let sound = perform(&mut stage, b"1", &long(FRAME_MAX), &job()).await;
+    assert_eq!(sound["code"], "applied", "{sound}");
 }
 
 #[tokio::test]
@@ -85,4 +112,26 @@ async fn a_routing_key_that_is_no_text_stops_nothing() {
     let bad = perform(&mut stage, NO_TEXT, &NOTHING, &json!({})).await;
     assert_eq!(bad["code"], "missing_field", "{bad}");
     stage.dead.next().await;
+}
+
+/// A header twice: RabbitMQ looks at the first, as it should be, and clockout at the last, as RabbitMQ refuses it.
+fn twice(name: &str) -> Vec<u8> {
+    let name = [&[u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+    let table = [&name, &b"A\0\0\0\0"[..], &name, b"S\0\0\0\x01x"].concat();
+    let size = u32::try_from(table.len()).unwrap().to_be_bytes();
+    [&HEADERS[..], &size, &table].concat()
+}
+
+#[tokio::test]
+async fn further_routing_keys_that_rabbitmq_would_refuse_cost_no_connection_and_no_dead_letter() {
+    let mut stage = stage().await;
+    let worker = stage.worker().start().await;
+    for name in ["CC", "BCC"] {
+        let bad = perform(&mut stage, b"1", &twice(name), &json!({})).await;
+        assert_eq!(bad["code"], "missing_field", "{name}: {bad}");
+        stage.dead.next().await;
+        let sound = perform(&mut stage, b"1", &NOTHING, &job()).await;
+        assert_eq!(sound["code"], "applied", "{name}: {sound}");
+    }
+    worker.shows("clockout_broker_reconnects_total 0").await;
 }

@@ -75,9 +75,9 @@ impl Letter {
             routing_key,
             ..
         } = &self.held;
-        let mut copy = republished(properties)
-            .with_delivery_mode(PERSISTENT)
-            .with_headers(headers(properties, changes.replay));
+        let copy = republished(properties);
+        let headers = headers(&copy, changes.replay);
+        let mut copy = copy.with_delivery_mode(PERSISTENT).with_headers(headers);
         if let Some(id) = &changes.message_id {
             copy = copy.with_message_id(short(id));
         }
@@ -193,5 +193,27 @@ mod tests {
         let parcel = letter().changed(&changes);
         assert_eq!(parcel.body, b"[]".as_slice());
         assert_eq!(*parcel.properties.message_id(), Some("m-2".into()));
+    }
+
+    #[test]
+    fn neither_a_renewed_nor_a_replayed_letter_has_what_rabbitmq_refuses() {
+        let mut letter = letter();
+        let mut headers = FieldTable::default();
+        headers.insert("CC".into(), AMQPValue::LongString("2".into()));
+        headers.insert("crm".into(), AMQPValue::Void);
+        letter.held.properties = BasicProperties::default()
+            .with_reply_to("amq.rabbitmq.reply-to".into())
+            .with_headers(headers);
+        for (replay, left) in [
+            (None, vec!["crm"]),
+            (Some(1), vec!["clockout-replay", "crm"]),
+        ] {
+            let parcel = letter.changed(&Changes {
+                replay,
+                ..Changes::default()
+            });
+            assert_eq!(names(&parcel), left);
+            assert_eq!(*parcel.properties.reply_to(), None);
+        }
     }
 }
