@@ -467,7 +467,7 @@ impl Worker {
             .stalled(hopeless.map(|stall| stall.to_string()));
         if let Some(stall) = stalled {
             let what = "building the connections to RabbitMQ anew";
-            if stall == Stall::NeverServed {
+            if stall == Stall::Unserved {
                 warn!("{stall}: {what}");
             } else {
                 error!("{stall}: {what}");

@@ -4,7 +4,7 @@
 //! Pure: it looks at what the worker shows it, once a beat, with the time as an argument. It never takes for a stall
 //! what has its reason: RabbitMQ that is away, an open breaker, a memory alarm. A refusal is an answer:
 //! another node may give another, so there are rebuilds for it, but ever more rarely, and the process never counts as dead for it.
-//! So there are where no job has ever come: that may be a standby's idleness.
+//! So there are where no job comes that would have to: that may be a standby's idleness.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub(super) enum Stall {
     #[error("jobs wait in RabbitMQ and none is delivered")]
     JobsWait,
     #[error(
-        "jobs wait in RabbitMQ, nobody takes any, and none has come here yet, which is well only if another worker is busy with others"
+        "jobs wait in RabbitMQ, nobody takes any, and the latest went to no queue of this worker, which is well only if another is busy with them"
     )]
-    NeverServed,
+    Unserved,
     #[error("RabbitMQ confirms nothing of what was published")]
     NoConfirm,
     #[error("RabbitMQ refuses everything that is published")]
@@ -62,8 +62,6 @@ pub(super) struct Watchdog {
     refusals: [Watch; EXCHANGES],
     forgotten: Watch,
     unserved: Watch,
-    /// Whether a job has ever come.
-    served: bool,
     queues: Vec<QueueWatch>,
 }
 
@@ -77,7 +75,6 @@ impl Watchdog {
             refusals: Default::default(),
             forgotten: Watch::default(),
             unserved: Watch::default(),
-            served: false,
             queues: Vec::new(),
         }
     }
@@ -101,12 +98,12 @@ impl Watchdog {
             .forgotten
             .look(now, patience, engine.forgotten, answers);
         let waits = self.look_at_queues(now, vitals);
-        let unserved = self.look_for_service(now);
+        let unserved = self.look_for_service(now, engine.held);
         let refused = self.look_at_refusals(now, vitals);
         [
             (silent, Stall::Silence),
             (waits, Stall::JobsWait),
-            (unserved, Stall::NeverServed),
+            (unserved, Stall::Unserved),
             (unconfirmed, Stall::NoConfirm),
             (refused, Stall::Refused),
             (forgotten, Stall::Forgotten),
@@ -142,11 +139,11 @@ impl Watchdog {
         stalled
     }
 
-    /// A worker that nothing has come to, from any shard, may be a standby, or cut off since its start. A standby loses nothing by
-    /// a rebuild and gains nothing.
-    fn look_for_service(&mut self, now: Duration) -> bool {
-        self.served |= self.queues.iter().any(|queue| queue.delivered > 0);
-        let owed = !self.served && self.queues.iter().any(|queue| queue.waits);
+    /// A worker that has the latest job of no shard may be a standby, or cut off where it should be served. A standby loses nothing
+    /// by a rebuild and gains nothing, if it holds none.
+    fn look_for_service(&mut self, now: Duration, held: usize) -> bool {
+        let served = held > 0 || self.queues.iter().any(|queue| queue.ours);
+        let owed = !served && self.queues.iter().any(|queue| queue.waits);
         let moves = self.queues.iter().map(|queue| queue.moves).sum();
         let patience = self.unserved.doubled(self.patience);
         self.unserved.look(now, patience, owed, moves)

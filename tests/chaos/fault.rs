@@ -63,7 +63,7 @@ pub enum LinkFault {
     Frozen,
     Delayed,
     Throttled,
-    /// Cut, and every new connection is reset at once.
+    /// Cut, and nobody listens.
     Refused,
 }
 

@@ -26,6 +26,8 @@ pub struct Report {
     longest_settling_ms: u128,
     /// Agents of PBX queues whose order must hold, and that must be done if told so.
     judged: usize,
+    /// Those of them whose jobs several workers took.
+    judged_among_several: usize,
     /// Those of whom a remove may have failed: whether it had replaced a pause cannot be seen.
     left_open: usize,
     /// The others: a job of theirs was open when a worker could take over before another had finished, or jobs get into
@@ -63,6 +65,7 @@ pub struct Findings {
     pub broken: Vec<Broken>,
     /// As in [`Report`].
     pub judged: usize,
+    pub judged_among_several: usize,
     pub left_open: usize,
     pub excused: usize,
     pub handed_over: usize,
@@ -94,6 +97,7 @@ impl Report {
             pbx_calls: 0,
             longest_settling_ms: 0,
             judged: 0,
+            judged_among_several: 0,
             left_open: 0,
             excused: 0,
             handed_over: 0,
@@ -111,6 +115,7 @@ impl Report {
         self.pbx_calls += findings.pbx_calls;
         self.longest_settling_ms = self.longest_settling_ms.max(findings.settling.as_millis());
         self.judged += findings.judged;
+        self.judged_among_several += findings.judged_among_several;
         self.left_open += findings.left_open;
         self.excused += findings.excused;
         self.handed_over += findings.handed_over;
@@ -164,6 +169,10 @@ impl fmt::Display for Report {
             ("acknowledgements looked at on their way", self.acknowledged),
             ("PBX calls", self.pbx_calls),
             ("agents whose order and end are judged", self.judged),
+            (
+                "those of them whose jobs several workers took",
+                self.judged_among_several,
+            ),
             (
                 "agents left open, as a remove of theirs may have failed",
                 self.left_open,

@@ -205,6 +205,7 @@ impl Stage<'_> {
         let left_open = oracle::left_open(&record.account)
             .difference(&excused)
             .count();
+        let judged = record.account.stories().len() - excused.len() - left_open;
         Findings {
             jobs: record.account.sent.len(),
             agents: record.owed(),
@@ -212,7 +213,8 @@ impl Stage<'_> {
             acknowledged: record.acknowledged,
             pbx_calls: pbx.calls.len(),
             settling,
-            judged: record.account.stories().len() - excused.len() - left_open,
+            judged,
+            judged_among_several: if schedule.workers > 1 { judged } else { 0 },
             left_open,
             excused: excused.len(),
             handed_over: handed_over.len(),

@@ -143,27 +143,36 @@ fn a_worker_that_was_never_served_tries_anew_ever_more_rarely_and_never_dies_of_
     worker.quiet(1);
     for minutes in [1, 2, 4, 8] {
         worker.quiet(60 * minutes - 1);
-        assert_eq!(worker.second(), Some(Stall::NeverServed), "{minutes}");
+        assert_eq!(worker.second(), Some(Stall::Unserved), "{minutes}");
         assert_eq!(worker.hopeless(), None);
     }
     // Somebody takes one.
     worker.queue().ready = 2;
     worker.quiet(60);
-    assert_eq!(worker.second(), Some(Stall::NeverServed));
+    assert_eq!(worker.second(), Some(Stall::Unserved));
 }
 
 #[test]
-fn a_standby_may_idle_beside_one_that_works() {
+fn a_standby_may_idle_beside_one_that_works_and_tries_anew_beside_one_that_does_not() {
     let mut worker = Worker::served();
     for ready in (100..200).rev() {
         worker.queue().ready = ready;
         worker.quiet(1);
     }
-    // The other one is slow now, and producers are not.
-    for ready in 100..1_000 {
+    // The other one is slow now, and producers are not. It may be away, too, and this one in its place and cut off.
+    for ready in 100..159 {
         worker.queue().ready = ready;
         worker.quiet(1);
     }
+    worker.queue().ready = 1_000;
+    assert_eq!(worker.second(), Some(Stall::Unserved));
+    // What it still holds would be delivered once more.
+    worker.engine.held = 1;
+    worker.quiet(60);
+    worker.engine.held = 0;
+    worker.quiet(120);
+    assert_eq!(worker.second(), Some(Stall::Unserved));
+    assert_eq!(worker.hopeless(), None);
 }
 
 #[test]
