@@ -35,6 +35,10 @@ const WAITED_MAX: usize = 16 * 1024 * 1024;
 /// is agreed on, for each connection.
 pub const FRAME_MAX: u32 = 128 * 1024;
 
+/// Shortest frames, in bytes, that have room for every dead letter. Half of one is for the headers of a job; those of its dead
+/// letter have up to 27 KiB more, for 500 agents and what the PBX said, and do not go into a second one.
+pub const FRAME_MAX_MIN: u32 = 64 * 1024;
+
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
 

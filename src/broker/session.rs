@@ -17,9 +17,11 @@ use lapin::types::ShortString;
 use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::connection::{ConnectError, Connector};
 use super::depth::Depth;
+use super::frames::{FRAME_MAX, FRAME_MAX_MIN};
 use super::intake::{self, Intake, IntakeError, Taken};
 use super::publisher::{Answers, Letter, PublishError, Publisher};
 use super::pulse::{Depths, PulseError, Pulses};
@@ -129,6 +131,13 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let consuming = connector.connect("intake").await?;
         let publishing = connector.connect("outcomes").await?;
+        let most = publishing.configuration().frame_max();
+        if most < FRAME_MAX_MIN {
+            warn!(
+                "RabbitMQ takes frames of {most} bytes at most, which leaves no room for the headers of some dead letters: \
+                 set its frame_max to {FRAME_MAX}"
+            );
+        }
         let set_up = Self::set_up(consuming, publishing, settings, epoch, left_over);
         timeout(SET_UP_TIMEOUT, set_up)
             .await

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use url::{Host, Url};
 
 use super::problem::shown;
+use crate::broker::frames::FRAME_MAX_MIN;
 
 /// How `amqp.url` is written.
 pub(super) const AMQP_FORM: &str =
@@ -19,10 +20,6 @@ pub(super) const PBX_FORM: &str =
 /// How `traces.endpoint` is written.
 pub(super) const OTLP_FORM: &str =
     "http:// or https://, a host, perhaps a port and a path, as they stand in front of /v1/traces";
-
-/// Shortest frames to ask RabbitMQ for, in bytes. Half of one is for the headers of a job; those of its dead letter have up to
-/// 27 KiB more, for 500 agents and what the PBX said, and do not go into a second one.
-const FRAME_MAX_MIN: u32 = 64 * 1024;
 
 /// Whether lapin can read the value of this option; `None` for options that it would ignore.
 fn is_readable(option: &str, value: &str) -> Option<bool> {

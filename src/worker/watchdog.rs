@@ -6,6 +6,7 @@
 //! another node may give another, so there are rebuilds for it, but ever more rarely, and the process never counts as dead for it.
 //! So there are where no job comes that would have to: that may be a standby's idleness.
 
+use std::mem;
 use std::time::Duration;
 
 use super::answers::Standing;
@@ -62,6 +63,8 @@ pub(super) struct Watchdog {
     refusals: [Watch; EXCHANGES],
     forgotten: Watch,
     unserved: Watch,
+    /// How often something happened to the queues with jobs for us.
+    taken: u64,
     queues: Vec<QueueWatch>,
 }
 
@@ -75,6 +78,7 @@ impl Watchdog {
             refusals: Default::default(),
             forgotten: Watch::default(),
             unserved: Watch::default(),
+            taken: 0,
             queues: Vec::new(),
         }
     }
@@ -143,10 +147,13 @@ impl Watchdog {
     /// by a rebuild and gains nothing, if it holds none.
     fn look_for_service(&mut self, now: Duration, held: usize) -> bool {
         let served = held > 0 || self.queues.iter().any(|queue| queue.ours);
-        let owed = !served && self.queues.iter().any(|queue| queue.waits);
-        let moves = self.queues.iter().map(|queue| queue.moves).sum();
+        let waiting = || self.queues.iter().filter(|queue| queue.waits);
+        let taken = waiting().map(|queue| queue.moves).sum();
+        // What another takes begins the time anew and makes it no shorter: a standby is to try ever more rarely.
+        let is_idle = mem::replace(&mut self.taken, taken) == taken;
+        let owed = !served && is_idle && waiting().next().is_some();
         let patience = self.unserved.doubled(self.patience);
-        self.unserved.look(now, patience, owed, moves)
+        self.unserved.look(now, patience, owed, 0)
     }
 
     fn look_at_queues(&mut self, now: Duration, vitals: &Vitals<'_>) -> bool {

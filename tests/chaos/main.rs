@@ -182,6 +182,7 @@ async fn go_through(asked: &Asked) {
             let schedule = asked.schedule(seed);
             let findings = run::run(&world, seed, &schedule, asked.jobs).await;
             report.borrow_mut().add(&findings);
+            assert!(findings.acknowledged > 0, "nobody reads the link");
             println!("seed {seed}: {findings}");
             if !findings.broken.is_empty() {
                 asked.hand_in(&report.borrow());

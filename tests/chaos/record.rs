@@ -270,13 +270,15 @@ impl Inner {
         Some((told, self.postings[number].times))
     }
 
-    /// Jobs that were acknowledged too early, but for those of which no outcome came at all, as the oracle sees by itself.
+    /// Jobs that were acknowledged too early, but for those that lack an outcome in the end, which the oracle sees by itself.
     pub fn hasty(&self) -> impl Iterator<Item = Broken> {
         let hasty = self.hasty.iter().map(|number| &self.account.sent[*number]);
-        hasty.filter(|sent| !sent.is_untold()).map(|sent| {
-            let how = format!("before a confirm: {:?}: {:?}", sent.job, sent.told);
-            Broken::new(Promise::Acknowledgement, how)
-        })
+        hasty
+            .filter(|sent| !sent.is_untold() || sent.is_left)
+            .map(|sent| {
+                let how = format!("before a confirm: {:?}: {:?}", sent.job, sent.told);
+                Broken::new(Promise::Acknowledgement, how)
+            })
     }
 
     /// The job that a message with these properties is, or was.
@@ -313,5 +315,55 @@ impl Posting {
             at: Instant::now(),
             times: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oracle::Action;
+
+    #[test]
+    fn a_job_is_acknowledged_too_early_if_any_of_its_outcomes_is_not_confirmed_by_then() {
+        let record = Record::new(7);
+        let agents = ["1", "2"];
+        for number in 0..2 {
+            let job = Job {
+                number,
+                kind: Kind::Sound,
+                action: Action::Pause,
+                queue: "1".to_owned(),
+                agents: agents.map(str::to_owned).to_vec(),
+            };
+            record.send(job.clone(), Posting::new(&job, &format!("7-{number}")));
+        }
+        let confirm = |number: usize, agent: &str| {
+            let outcome = json!({
+                "outcome_id": "", "job_id": format!("7-{number}"), "action": "pause", "queue": "1", "agent": agent,
+                "status": "", "code": "", "attempts": 1, "worker": "",
+            });
+            record.overhear(&Overheard::Confirmed(outcome.to_string().into()));
+        };
+        let acknowledge = |number: usize| {
+            let body = record.look().postings[number].body.clone();
+            record.overhear(&Overheard::Acknowledged(body));
+        };
+        confirm(0, "1");
+        confirm(0, "2");
+        acknowledge(0);
+        confirm(1, "2");
+        acknowledge(1);
+        confirm(1, "1");
+        let mut inner = record.look();
+        assert_eq!(inner.acknowledged, 2);
+        assert_eq!(inner.hasty, BTreeSet::from([1]));
+        for sent in &mut inner.account.sent {
+            for told in &mut sent.told {
+                told.hear("", "applied", "succeeded", 1);
+            }
+        }
+        assert_eq!(inner.hasty().count(), 1);
     }
 }

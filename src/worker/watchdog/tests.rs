@@ -148,6 +148,21 @@ fn a_worker_that_was_never_served_tries_anew_ever_more_rarely_and_never_dies_of_
     }
     // Somebody takes one.
     worker.queue().ready = 2;
+    worker.quiet(60 * 16 + 1);
+    assert_eq!(worker.second(), Some(Stall::Unserved));
+}
+
+#[test]
+fn a_shard_without_jobs_hides_none_that_nobody_serves() {
+    let mut worker = Worker::well();
+    let empty = QueuePulse {
+        ready: 0,
+        consumers: 1,
+        delivered: 0,
+        room: true,
+    };
+    worker.pulse.queues.push(empty);
+    worker.queue().ready = 3;
     worker.quiet(60);
     assert_eq!(worker.second(), Some(Stall::Unserved));
 }
@@ -160,7 +175,7 @@ fn a_standby_may_idle_beside_one_that_works_and_tries_anew_beside_one_that_does_
         worker.quiet(1);
     }
     // The other one is slow now, and producers are not. It may be away, too, and this one in its place and cut off.
-    for ready in 100..159 {
+    for ready in 100..160 {
         worker.queue().ready = ready;
         worker.quiet(1);
     }

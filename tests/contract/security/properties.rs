@@ -89,6 +89,16 @@ async fn a_rabbitmq_whose_frames_may_be_of_any_length_does_not_take_all_memory()
 }
 
 #[tokio::test]
+async fn a_rabbitmq_whose_frames_are_too_short_for_dead_letters_is_warned_about() {
+    let node = Node::start();
+    let stage = Stage::at(node.place()).await;
+    node.ctl(&["eval", "application:set_env(rabbit, frame_max, 16384)."]);
+    let worker = stage.worker().start().await;
+    let log = worker.log();
+    assert!(log.contains("set its frame_max to 131072"), "{log}");
+}
+
+#[tokio::test]
 async fn a_message_id_that_is_no_text_names_no_job_and_stops_nothing() {
     let mut stage = stage().await;
     let _worker = stage.worker().start().await;
