@@ -3,7 +3,7 @@
 //!
 //! The only way to look into a queue is to take messages and give them back. RabbitMQ gives back in their order what one
 //! channel holds when that channel closes; so all letters are held, by as many channels as it takes, and these closed in
-//! their order. And it counts how often a message went back: version 4 drops it after 20 times. So a letter that went back often is renewed:
+//! their order, each once what the one before held is back. And it counts how often a message went back: version 4 drops it after 20 times. So a letter that went back often is renewed:
 //! published to the dead exchange once more, confirmed, and only then taken.
 
 mod letter;
@@ -178,12 +178,21 @@ impl<'c> Letters<'c> {
         for shelf in &self.full {
             shelf.settle(&self.queue).await?;
         }
-        for shelf in self.full {
-            shelf.close().await?;
-        }
         let kept = self.seen.saturating_sub(self.taken);
+        let held: u32 = self.full.iter().map(Shelf::held).sum();
+        // What was renewed is there already.
+        let mut back = kept.saturating_sub(held);
         let others = self.standing.other_consumers;
-        Ok(returned(&self.asking, &self.queue, kept, others).await?)
+        // Who else reads may take what is back before it is counted, and then there is no order to keep.
+        let mut counts = others == 0;
+        for shelf in self.full {
+            back += shelf.held();
+            shelf.close().await?;
+            // What the next gives back might come before it.
+            counts = counts && returned(&self.asking, &self.queue, back, others).await?;
+        }
+        returned(&self.asking, &self.queue, kept, others).await?;
+        Ok(())
     }
 
     async fn put_away(&mut self) -> Result<(), Why> {
@@ -241,19 +250,20 @@ impl<'c> Letters<'c> {
     }
 }
 
-/// Waits until so many letters are in the queue, or, if others were there who may take them, until our consumers are gone.
+/// Waits until so many letters are in the queue, or, if others were there who may take them, until our consumers are gone; `false` if
+/// neither comes.
 /// RabbitMQ answers that a channel is closed before its queues have heard of it: until then they count its consumers, even
 /// the cancelled ones, and what comes back is missing from the count.
-async fn returned(channel: &Channel, queue: &str, letters: u32, others: u32) -> Result<(), Why> {
+async fn returned(channel: &Channel, queue: &str, letters: u32, others: u32) -> Result<bool, Why> {
     for _ in 0..RETURN_WAITS_MAX {
         let standing = ask(channel, queue).await?;
         let only_others_read = (1..=others).contains(&standing.other_consumers);
         if standing.letters >= letters || only_others_read {
-            break;
+            return Ok(true);
         }
         sleep(RETURN_WAIT).await;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Looks at the queue without touching it.

@@ -19,7 +19,7 @@ pub(super) struct Shelf {
     pub(super) epoch: Epoch,
     channel: Channel,
     consumer: Consumer,
-    /// Handed out and not acknowledged.
+    /// Delivered and not acknowledged.
     held: u16,
     /// Whether anything was ever acknowledged.
     gave: bool,
@@ -52,6 +52,11 @@ impl Shelf {
         self.held >= HELD_MAX
     }
 
+    /// How many letters it will give back.
+    pub(super) fn held(&self) -> u32 {
+        self.held.into()
+    }
+
     /// Waits for the next. Nothing is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> Result<Delivery, Why> {
         let delivery = self.consumer.next().await.ok_or(Why::Cancelled)??;
@@ -75,6 +80,8 @@ impl Shelf {
             .await?;
         // It ends by itself: RabbitMQ's answer came after the last delivery.
         let rest: Vec<Delivery> = (&mut self.consumer).try_collect().await?;
+        let more = u16::try_from(rest.len()).unwrap_or(u16::MAX);
+        self.held = self.held.saturating_add(more);
         Ok(rest)
     }
 
